@@ -1,0 +1,95 @@
+"""Start perception, guidance and speech beside a camera, and bring the lifecycle nodes to active."""
+
+from launch import LaunchContext, LaunchDescription
+from launch import LaunchDescriptionEntity as Entity
+from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, RegisterEventHandler
+from launch.events import Shutdown, matches_action
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from lifecycle_msgs.msg import Transition
+
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.nodes.cameras import camera_topics
+from shelfhelp_ros.resources import config_folder
+
+ARGUMENTS = (
+    (
+        "camera",
+        "camera",
+        "a camera of config/cameras (realsense, oak, …), the path of such a file, or a topic namespace",
+    ),
+    ("image_transport", "", "colour images: raw or compressed; empty: as the camera or the configuration says"),
+    ("config", str(config_folder() / "assist.yaml"), "parameter file of the nodes"),
+    ("backend", "", "what the networks run on: auto, cpu or cuda; empty: as the configuration says"),
+    ("models", "", "folder with the networks; empty: as the configuration says"),
+    ("catalogue", "", "catalogue file; empty: as the configuration says"),
+    ("speech", "", "speech-dispatcher, espeak-ng or text; empty: as the configuration says"),
+    ("namespace", "", "namespace of the nodes"),
+    ("log_level", "info", "debug, info, warn, error or fatal"),
+    ("use_sim_time", "false", "take the time from /clock"),
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS]
+    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+
+
+def start(context: LaunchContext) -> list[Entity]:
+    """The nodes, once the arguments have values."""
+    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    try:
+        topics = camera_topics(given["camera"], given["image_transport"])
+    except ShelfHelpError as error:
+        return [LogInfo(msg=str(error)), EmitEvent(event=Shutdown(reason=str(error)))]
+    transport = given["image_transport"] or ("compressed" if topics.transport == "compressed" else "")
+    chosen = {"backend": given["backend"], "models": given["models"], "catalogue": given["catalogue"]}
+    perception = node(given, "perception", {**chosen, "image_transport": transport}, list(topics.remappings))
+    guidance = node(given, "guidance", {}, [])
+    speech = node(given, "speech", {"backend": given["speech"]}, [])
+    return [speech, *brought_to_active(guidance), *brought_to_active(perception)]
+
+
+def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: list[tuple[str, str]]) -> Node:
+    kind = Node if name == "speech" else LifecycleNode
+    logger = ".".join([*filter(None, given["namespace"].split("/")), name])
+    return kind(
+        package="shelfhelp",
+        executable=f"{name}_node",
+        name=name,
+        namespace=given["namespace"],
+        output="screen",
+        parameters=[
+            given["config"],
+            {key: value for key, value in chosen.items() if value},
+            {"use_sim_time": given["use_sim_time"].lower() in ("true", "1", "yes")},
+        ],
+        remappings=remappings,
+        arguments=["--ros-args", "--log-level", f"{logger}:={given['log_level']}"],
+    )
+
+
+def brought_to_active(lifecycle_node: LifecycleNode) -> list[Entity]:
+    """The node, configured once it runs and activated once it is configured; without it the launch ends."""
+
+    def change(transition: int) -> EmitEvent:
+        return EmitEvent(
+            event=ChangeState(lifecycle_node_matcher=matches_action(lifecycle_node), transition_id=transition)
+        )
+
+    def on(begin: str, end: str, *actions: Entity) -> RegisterEventHandler:
+        return RegisterEventHandler(
+            OnStateTransition(
+                target_lifecycle_node=lifecycle_node, start_state=begin, goal_state=end, entities=list(actions)
+            )
+        )
+
+    failed = f"{lifecycle_node.node_executable} could not be configured: its log says why"
+    return [
+        on("configuring", "inactive", change(Transition.TRANSITION_ACTIVATE)),
+        on("configuring", "unconfigured", LogInfo(msg=failed), EmitEvent(event=Shutdown(reason=failed))),
+        lifecycle_node,
+        change(Transition.TRANSITION_CONFIGURE),
+    ]

@@ -1,0 +1,3 @@
+from shelfhelp_ros.cli.main import main
+
+main()

@@ -1,0 +1,165 @@
+"""Is it the wanted product? Similarities become a probability, and probabilities a decision.
+
+A crop shows at most one product. With calibrated odds o_t that it is the target and o_c that it is the best other
+product of the catalogue, each judged alone, the probability of the target among the three mutually exclusive cases
+(target, the other one, neither) is o_t / (1 + o_t + o_c): Bayes' rule when the neutral case has odds 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.inference.card import Calibration
+from shelfhelp_ros.sightings import FloatArray
+
+# What the runtime can compute for a match; a card's calibration may use these features and no others.
+FEATURES = ("similarity",)
+
+
+class Verdict(Enum):
+    """What one look says of the target."""
+
+    FOUND = "found"
+    AMBIGUOUS = "ambiguous"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Probabilities that separate the decisions.
+
+    ``found``: from here on the product is named. ``present``: below it the product is taken to be absent.
+    ``ambiguous_margin``: a different product whose probability is nearer than this is too close to choose.
+    """
+
+    found: float = 0.7
+    present: float = 0.3
+    ambiguous_margin: float = 0.15
+
+    @classmethod
+    def from_calibration(cls, calibration: Calibration | None) -> Thresholds:
+        """Those of the encoder's card, with the defaults for what it leaves out."""
+        given = calibration.thresholds if calibration else {}
+        default = cls()
+        return cls(
+            found=given.get("found", default.found),
+            present=min(given.get("present", default.present), given.get("found", default.found)),
+            ambiguous_margin=given.get("ambiguous_margin", default.ambiguous_margin),
+        )
+
+
+@dataclass(frozen=True)
+class Match:
+    """The verdict over N crops: ``best`` and ``runner_up`` are rows or None, ``probabilities`` N in 0..1.
+
+    ``same`` (N) marks the crops that show the same product as the best one: other facings of it. ``rivalled`` says that
+    the best one cannot be told from another product, in view or in the catalogue.
+    """
+
+    verdict: Verdict
+    best: int | None
+    runner_up: int | None
+    probabilities: FloatArray
+    same: npt.NDArray[np.bool_]
+    rivalled: bool = False
+
+    def ranked(self, threshold: float) -> list[int]:
+        """Rows whose probability reaches a threshold, the likeliest first; the chosen one leads its equals."""
+        likely = np.flatnonzero(self.probabilities >= threshold)
+        return sorted((int(row) for row in likely), key=lambda row: (-self.probabilities[row], row != self.best))
+
+
+class Matcher:
+    """Matching with the calibration of one encoder."""
+
+    def __init__(self, calibration: Calibration | None, thresholds: Thresholds | None = None) -> None:
+        if calibration is None:
+            raise ShelfHelpError(
+                "the encoder's card has no calibration, so no match can be judged; export the encoder again"
+            )
+        unknown = set(calibration.coefficients) - set(FEATURES)
+        if unknown or "similarity" not in calibration.coefficients:
+            raise ShelfHelpError(
+                f"the encoder's calibration is over {', '.join(sorted(calibration.coefficients)) or 'nothing'}, this "
+                f"version computes {', '.join(FEATURES)}; update shelfhelp or export the encoder again"
+            )
+        self.calibration = calibration
+        self.thresholds = thresholds or Thresholds.from_calibration(calibration)
+
+    def log_odds(self, similarity: FloatArray) -> FloatArray:
+        """Log odds that two pictures of this cosine similarity show the same product, judged alone."""
+        return np.asarray(
+            similarity * self.calibration.coefficients["similarity"] + self.calibration.intercept, np.float32
+        )
+
+    def probability_same(self, similarity: FloatArray) -> FloatArray:
+        """Probability that two pictures of this cosine similarity show the same product, judged alone."""
+        return sigmoid(self.log_odds(similarity))
+
+    def probability(self, target: FloatArray, other: FloatArray) -> FloatArray:
+        """Probability that a crop is the target, from its similarity to it and to the best other catalogue product.
+
+        Any shape; ``other`` is -1 where the catalogue has no other product.
+        """
+        return posterior(self.log_odds(target), self.log_odds(other))
+
+    def decide(self, embeddings: FloatArray, target: FloatArray, other: FloatArray, prefer: int | None = None) -> Match:
+        """The verdict over N crops in view.
+
+        ``embeddings`` N×D, ``target`` N cosines to the wanted product, ``other`` N cosines to the best other catalogue
+        product (-1: none). ``prefer`` is the row chosen before: it stays the choice among facings of one product
+        unless another is clearly more probable.
+        """
+        probabilities = self.probability(target, other)
+        if not len(probabilities) or float(probabilities.max()) < self.thresholds.present:
+            return Match(Verdict.ABSENT, None, None, probabilities, np.zeros(len(probabilities), bool))
+        best = int(np.argmax(probabilities))
+        same = self.same_product(embeddings, target, best)
+        if prefer is not None and same[prefer]:
+            lead = probabilities[best] - probabilities[prefer]
+            best = prefer if lead < self.thresholds.ambiguous_margin else best
+        rivals = np.where(same, -1.0, probabilities)
+        runner_up = int(np.argmax(rivals)) if (~same).any() else None
+        # Only where a choice would be made can it be hard: both have to be good enough, not merely equally poor.
+        likely = bool(self.probability_same(target)[best] >= self.thresholds.found)
+        reach = max(float(probabilities[best]) - self.thresholds.ambiguous_margin, self.thresholds.present)
+        in_view = runner_up is not None and bool(rivals[runner_up] > reach)
+        in_catalogue = bool(self.probability(other, target)[best] > reach)
+        rivalled = likely and (in_view or in_catalogue)
+        sure = probabilities[best] >= self.thresholds.found and not rivalled
+        return Match(Verdict.FOUND if sure else Verdict.AMBIGUOUS, best, runner_up, probabilities, same, rivalled)
+
+    def same_product(self, embeddings: FloatArray, target: FloatArray, row: int) -> npt.NDArray[np.bool_]:
+        """Which of N crops show the same product as crop ``row`` (itself among them).
+
+        Facings side by side are photographed in one light, so they are more alike to each other than to a reference
+        photo taken elsewhere; a product that merely resembles the target is not.
+        """
+        alike = np.asarray(embeddings @ embeddings[row], np.float32)
+        certain = self.probability_same(alike) >= self.thresholds.found
+        same = certain & (alike >= np.minimum(target, target[row]))
+        same[row] = True
+        return np.asarray(same, np.bool_)
+
+
+def reference_similarity(embeddings: FloatArray, references: FloatArray) -> FloatArray:
+    """Cosine of N×D crops to a product with R×D references: N values, that of the best reference."""
+    if not len(references):
+        return np.full(len(embeddings), -1.0, np.float32)
+    return np.asarray((embeddings @ references.T).max(axis=1, initial=-1.0), np.float32)
+
+
+def posterior(target_log_odds: FloatArray, other_log_odds: FloatArray) -> FloatArray:
+    """Probability of the target among target, other and neither, from the log odds of the first two."""
+    neither_or_other = np.logaddexp(0.0, other_log_odds)
+    return sigmoid(np.asarray(target_log_odds - neither_or_other, np.float32))
+
+
+def sigmoid(values: FloatArray) -> FloatArray:
+    """1 / (1 + exp(-x)) without overflow."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -np.asarray(values, np.float64))), np.float32)

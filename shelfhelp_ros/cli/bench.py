@@ -1,0 +1,193 @@
+"""``shelfhelp bench``: speed, latency and memory on this machine, as the tables of docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from shelfhelp_ros.errors import ShelfHelpError
+
+Row = dict[str, object]
+SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
+
+
+@click.command(name="bench")
+@click.option("--size", "sizes", multiple=True, type=click.Choice(list(SIZES)), help="Image sizes.  [default: all]")
+@click.option("--products", "counts", multiple=True, type=int, help="Products in view.  [default: 10 30 100]")
+@click.option("--seconds", default=12.0, show_default=True, help="How long each case is measured over ROS.")
+@click.option("--rate", default=15.0, show_default=True, help="Frames a second that the camera publishes.")
+@click.option("--models", type=click.Path(path_type=Path), help="Folder with the networks.")
+@click.option("--ros/--no-ros", default=True, help="Measure over ROS 2, from image stamp to answer.")
+@click.option("--peer/--no-peer", default=True, help="Measure the same networks in eager PyTorch, crop by crop.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures here.")
+def command(
+    sizes: tuple[str, ...],
+    counts: tuple[int, ...],
+    seconds: float,
+    rate: float,
+    models: Path | None,
+    ros: bool,
+    peer: bool,
+    json_file: Path | None,
+) -> None:
+    """Measure this machine and print the tables as Markdown.
+
+    Renders shelves with 10, 30 and 100 products in view, times the pipeline by stage, then the whole graph over ROS 2
+    with the assistant in a process of its own, and the same networks in eager PyTorch where that is installed.
+
+    \b
+    Examples:
+      shelfhelp bench
+      shelfhelp bench --size 640x480 --products 30 --no-peer
+    """
+    from shelfhelp_ros.benchmark.figures import commit, machine, markdown_table
+
+    facts = {"machine": machine(), "commit": commit(), "command": "shelfhelp " + " ".join(sys.argv[1:])}
+    cases = [(size, count) for size in (sizes or tuple(SIZES)) for count in (counts or (10, 30, 100))]
+    tables: dict[str, list[Row]] = {"stages": [], "ros": [], "peer": []}
+    with tempfile.TemporaryDirectory(prefix="shelfhelp-bench-") as folder:
+        for size, count in cases:
+            click.echo(f"{size}, {count} products: rendering and measuring", err=True)
+            measured = measure_case(size, count, models, Path(folder), seconds if ros else 0.0, rate, peer)
+            for name, row in measured.items():
+                tables[name].append(row)
+    for key, value in facts.items():
+        click.echo(f"- {key}: {value}")
+    for name, title in (
+        ("stages", "Pipeline alone, milliseconds a frame (median)"),
+        ("ros", "Over ROS 2, from image stamp (ms)"),
+        ("peer", "The same networks in eager PyTorch, crop by crop"),
+    ):
+        if tables[name]:
+            click.echo(f"\n### {title}\n\n{markdown_table(tables[name])}")
+    if json_file is not None:
+        json_file.write_text(json.dumps({**facts, **tables}, indent=2) + "\n", encoding="utf-8")
+
+
+def measure_case(
+    size: str, count: int, models: Path | None, folder: Path, seconds: float, rate: float, peer: bool
+) -> dict[str, Row]:
+    """The rows of one case: `stages`, and `ros` when ``seconds`` is not 0, and `peer` when asked for and possible."""
+    from shelfhelp_ros.benchmark.scenes import render_scene
+    from shelfhelp_ros.benchmark.stages import time_stages
+    from shelfhelp_ros.catalogue.enrolment import enrol
+    from shelfhelp_ros.catalogue.store import Catalogue
+    from shelfhelp_ros.perception.detector import Detector
+    from shelfhelp_ros.perception.encoder import Encoder
+    from shelfhelp_ros.perception.pipeline import Pipeline
+    from shelfhelp_ros.simulation.packs import draw_face
+
+    scene = render_scene(*SIZES[size], products_in_view=count)
+    path = folder / f"{size}-{count}.db"
+    detector, encoder = Detector.load(models), Encoder.load(models)
+    with Catalogue(path) as catalogue:
+        for product in (scene.target, *scene.others[:9]):
+            enrol(catalogue, detector, encoder, product.name, [draw_face(product)])
+        pipeline = Pipeline(detector, encoder, catalogue)
+        pipeline.set_target(catalogue.get(scene.target.name).id)
+        stages = time_stages(pipeline, scene.frames)
+    case: Row = {"size": size, "in view": scene.in_view}
+    total = stages.median_ms.get("total", float("nan"))
+    rows: dict[str, Row] = {
+        "stages": {
+            **case,
+            "reported": stages.products,
+            **{name: value for name, value in stages.median_ms.items() if name != "total"},
+            "total": total,
+            "total p95": stages.p95_total_ms,
+            "frames/s": round(1000 / total, 1),
+        }
+    }
+    if seconds:
+        rows["ros"] = {**case, **measure_ros(scene.frames, scene.target.name, path, models, seconds, rate, folder)}
+    if peer and (answer := measure_peer(scene.frames[0].image, detector, encoder, folder)):
+        rows["peer"] = {**case, **answer}
+    return rows
+
+
+def measure_ros(
+    frames: Any, target: str, catalogue: Path, models: Path | None, seconds: float, rate: float, folder: Path
+) -> Row:
+    """Publish the frames to an assistant in another process, and time its answers."""
+    from shelfhelp_ros.benchmark.figures import peak_memory_mb, percentile
+    from shelfhelp_ros.cli.assist import require_ros
+
+    require_ros()
+    from shelfhelp_ros.nodes.latency_probe import LatencyProbe
+    from shelfhelp_ros.nodes.processes import assist_command, private_domain, require_alive, running
+    from shelfhelp_ros.nodes.running import ros
+
+    os.environ.update(private_domain())
+    command = assist_command("--catalogue", str(catalogue), "--target", target, "--speech", "text")
+    command += ["--models", str(models)] if models else []
+    log = folder / "assistant.log"
+    with running(command, log) as process, ros([]):
+        probe = LatencyProbe(frames)
+        try:
+            began = time.monotonic()
+            while not probe.run(1.0, rate, warm_up=0.0).target_ms:
+                require_alive(process, "the assistant", log)
+                if time.monotonic() - began > 60:
+                    raise ShelfHelpError(f"the assistant sent no target within a minute; see {log.read_text()[-300:]}")
+            first = time.monotonic() - began
+            answers = probe.run(seconds, rate)
+            memory = peak_memory_mb(process.pid)
+        finally:
+            probe.destroy_node()
+    return {
+        "updates/s": round(len(answers.target_ms) / answers.seconds, 1),
+        "target p50": percentile(answers.target_ms, 50),
+        "target p95": percentile(answers.target_ms, 95),
+        "instruction p50": percentile(answers.instruction_ms, 50),
+        "instruction p95": percentile(answers.instruction_ms, 95),
+        "start to first target s": round(first, 1),
+        "peak memory MB": memory,
+    }
+
+
+def measure_peer(image: Any, detector: Any, encoder: Any, folder: Path) -> Row | None:
+    """One frame with all its crops: ours in batches against eager PyTorch crop by crop; None without PyTorch."""
+    boxes = detector.detect(image).boxes
+    detect_ms = _median_ms(lambda: detector.detect(image))
+    embed_ms = _median_ms(lambda: encoder.embed_boxes(image, boxes))
+    saved = folder / "peer.npz"
+    np.savez(saved, image=image, boxes=boxes)
+    answer = subprocess.run(
+        [sys.executable, "-m", "shelfhelp_training.eager", str(saved)], capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        reason = (answer.stderr.strip().splitlines() or ["no reason given"])[-1]
+        click.echo(f"no comparison with eager PyTorch: {reason}", err=True)
+        return None
+    theirs = json.loads(answer.stdout)
+    ours, peer = detect_ms + embed_ms, theirs["detect_ms"] + theirs["embed_ms"]
+    return {
+        "crops": len(boxes),
+        "ours detect": round(detect_ms, 1),
+        "ours embed": round(embed_ms, 1),
+        "eager detect": round(theirs["detect_ms"], 1),
+        "eager embed": round(theirs["embed_ms"], 1),
+        "eager ÷ ours": round(peer / ours, 2),
+    }
+
+
+def _median_ms(call: Callable[[], object], rounds: int = 7) -> float:
+    """Median milliseconds of a call; the first one only warms up."""
+    return float(np.median(list(_times(call, rounds))[1:]))
+
+
+def _times(call: Callable[[], object], rounds: int) -> Iterator[float]:
+    for _ in range(rounds):
+        start = time.perf_counter()
+        call()
+        yield (time.perf_counter() - start) * 1000

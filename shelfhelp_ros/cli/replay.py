@@ -1,0 +1,223 @@
+"""``shelfhelp replay``: a bag played into the assistant, with a summary of what came of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from shelfhelp_ros.cli.assist import assist_options, choose, make_options, read_target, require_ros, write_line
+from shelfhelp_ros.errors import ShelfHelpError
+
+if TYPE_CHECKING:
+    from shelfhelp_ros.nodes.bag_player import BagPlayer
+    from shelfhelp_ros.nodes.bags import Bag, BagTopics
+    from shelfhelp_ros.nodes.running import Crew
+
+
+@click.command(name="replay")
+@click.argument("bag_path", metavar="BAG", type=click.Path(path_type=Path))
+@assist_options
+@click.option("--rate", type=float, default=1.0, show_default=True, help="Speed: 2 is twice as fast as recorded.")
+@click.option("--loop", is_flag=True, help="Begin again at the end, until interrupted.")
+@click.option("--start", type=float, default=0.0, show_default=True, help="Seconds to leave out at the beginning.")
+@click.option("--duration", type=float, help="Seconds to play.  [default: to the end]")
+@click.option("--colour", default="", metavar="TOPIC", help="The bag's colour images, raw or compressed.")
+@click.option("--camera-info", default="", metavar="TOPIC", help="The bag's calibration of the colour camera.")
+@click.option("--depth", default="", metavar="TOPIC", help="The bag's depth images, aligned to the colour images.")
+@click.option("--hand", default="", metavar="TOPIC", help="The bag's hand positions.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
+@click.option("--play-only", is_flag=True, help="Only publish the bag, for an assistant that runs elsewhere.")
+@click.option("--namespace", default="", help="Namespace to publish in, with --play-only.")
+def command(
+    bag_path: Path,
+    target: str | None,
+    references: tuple[Path, ...],
+    rate: float,
+    loop: bool,
+    start: float,
+    duration: float | None,
+    as_json: bool,
+    progress: bool,
+    play_only: bool,
+    namespace: str,
+    colour: str,
+    camera_info: str,
+    depth: str,
+    hand: str,
+    **places: Any,
+) -> None:
+    """Play a ROS 2 bag (sqlite3 or mcap) into the assistant, as fast as it was recorded.
+
+    Camera topics are found by their usual names. The words spoken are printed as they come; with --json only the
+    summary is printed.
+
+    \b
+    Examples:
+      shelfhelp replay walk_along_the_shelf --target "Oat drink vanilla"
+      shelfhelp replay walk.mcap --reference oats.jpg --rate 0.5 --json > summary.json
+    """
+    _check(rate, start, duration)
+    require_ros()
+    photos = read_target(target, references)
+    from shelfhelp_ros.nodes.bags import Bag
+    from shelfhelp_ros.nodes.running import Crew, ros, stopped_by_signals
+
+    with Bag(bag_path) as bag:
+        topics = bag.choose_topics(colour, camera_info, depth, hand)
+        length = (bag.end_ns - bag.start_ns) / 1e9
+        if start >= length:
+            raise ShelfHelpError(f"{bag_path} lasts {length:.1f} s; --start has to be less")
+        with ros([]):
+            crew = Crew()
+            with stopped_by_signals(crew), _closing(crew):
+                playing = _Playing(
+                    crew, bag, topics, {"rate": rate, "loop": loop, "start": start, "duration": duration}
+                )
+                shown = min(length - start, duration or length)
+                if play_only:
+                    playing.player_alone(namespace, target, photos, shown if progress else None)
+                    return
+                summary = playing.with_assistant(places, target, photos, shown if progress else None, quiet=as_json)
+    summary = {"bag": str(bag_path), **summary}
+    click.echo(json.dumps(summary, ensure_ascii=False) if as_json else _in_words(summary))
+
+
+class _Playing:
+    """One run of the player, alone or with the assistant in this process."""
+
+    def __init__(self, crew: Crew, bag: Bag, topics: BagTopics, how: dict[str, Any]) -> None:
+        self._crew, self._bag, self._topics, self._how = crew, bag, topics, how
+
+    def player_alone(self, namespace: str, target: str | None, photos: list[bytes], shown: float | None) -> None:
+        from shelfhelp_ros.nodes.bag_player import BagPlayer
+        from shelfhelp_ros.nodes.client import AssistantClient
+
+        player = self._crew.add(BagPlayer(self._bag, self._topics, namespace=namespace))
+        client = self._crew.add(AssistantClient(namespace=namespace))
+        # Perception offers its services once its networks are loaded: from then on no frame is lost.
+        with _clock_running(player, self._begin_ns):
+            client.wait_for_assistant(stopped=lambda: self._crew.wait(0) is not None)
+            if target or photos:
+                choose(client, target, photos)
+        self._play(player, shown)
+
+    def with_assistant(
+        self, places: dict[str, Any], target: str | None, photos: list[bytes], shown: float | None, quiet: bool
+    ) -> dict[str, Any]:
+        from shelfhelp_ros.nodes.assistant import start_assistant
+        from shelfhelp_ros.nodes.bag_player import BagPlayer
+        from shelfhelp_ros.nodes.client import AssistantClient
+        from shelfhelp_ros.nodes.search_recorder import SearchRecorder
+
+        transport = "compressed" if self._topics.compressed else "raw"
+        options = make_options(use_sim_time=True, image_transport=transport, **places)
+        player = self._crew.add(BagPlayer(self._bag, self._topics))
+        with _clock_running(player, self._begin_ns):
+            recorder = self._crew.add(SearchRecorder(cli_args=["--ros-args", "-p", "use_sim_time:=true"]))
+            start_assistant(
+                self._crew, options, on_spoken=None if quiet else lambda said: write_line(said.text, self._crew)
+            )
+            if target or photos:
+                choose(self._crew.add(AssistantClient()), target, photos)
+        self._play(player, shown)
+        # What is being worked on when the bag ends still belongs to it.
+        self._crew.wait(1.0)
+        return recorder.summary(player.published, self._begin_ns)
+
+    @property
+    def _begin_ns(self) -> int:
+        return self._bag.start_ns + round(float(self._how["start"]) * 1e9)
+
+    def _play(self, player: BagPlayer, shown: float | None) -> None:
+        with _progress_bar(shown) as advance:
+            failure: list[ShelfHelpError] = []
+
+            def run() -> None:
+                try:
+                    player.play(**self._how, progress=advance)
+                except ShelfHelpError as error:
+                    failure.append(error)
+                finally:
+                    finished.set()
+
+            finished = threading.Event()
+            thread = threading.Thread(target=run, name="playing", daemon=True)
+            thread.start()
+            while not finished.wait(0.1):
+                if self._crew.wait(0) is not None:
+                    player.stop()
+            thread.join()
+        if failure:
+            raise failure[0]
+
+
+@contextmanager
+def _closing(crew: Crew) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        crew.close()
+
+
+@contextmanager
+def _clock_running(player: BagPlayer, start_ns: int) -> Iterator[None]:
+    """Keep /clock at the beginning of the bag while the nodes start: without any time no timer and no stamp works."""
+    done = threading.Event()
+
+    def run() -> None:
+        while not done.wait(0.05):
+            player.publish_clock(start_ns)
+
+    thread = threading.Thread(target=run, name="clock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextmanager
+def _progress_bar(seconds: float | None) -> Iterator[Callable[[float], None]]:
+    if seconds is None:
+        yield lambda played: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(
+        total=round(seconds, 1), unit="s", desc="replay", bar_format="{l_bar}{bar}| {n:.1f}/{total:.1f} s"
+    ) as bar:
+
+        def advance(played: float) -> None:
+            # A bag that loops begins its bar again.
+            if played < bar.n:
+                bar.reset()
+            bar.update(min(played, seconds) - bar.n)
+
+        yield advance
+
+
+def _check(rate: float, start: float, duration: float | None) -> None:
+    if not 0.01 <= rate <= 100:
+        raise ShelfHelpError(f"--rate is {rate:g}; it has to be from 0.01 to 100")
+    if start < 0 or (duration is not None and not duration > 0):
+        raise ShelfHelpError("--start has to be 0 or more and --duration more than 0")
+
+
+def _in_words(summary: dict[str, Any]) -> str:
+    lines = [f"{summary['frames_worked_on']} of {summary['frames']} frames worked on"]
+    if summary["products_in_view"]:
+        lines.append(f"{summary['products_in_view']['median']:.0f} products in view (median)")
+    lines += [f"{d['seconds']:7.1f} s  {d['decision']} ({d['probability']:.2f})" for d in summary["decisions"]]
+    lines.append(f"{summary['instructions']} instructions, {len(summary['spoken'])} spoken")
+    if summary["latency_ms"]:
+        p50, p95 = summary["latency_ms"]["p50"], summary["latency_ms"]["p95"]
+        lines.append(f"from frame to answer: p50 {p50:.0f} ms, p95 {p95:.0f} ms")
+    return "\n".join(lines)

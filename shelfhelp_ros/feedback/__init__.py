@@ -1,0 +1,1 @@
+"""What the person hears and feels."""

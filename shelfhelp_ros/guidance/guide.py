@@ -1,0 +1,469 @@
+"""The guide: hears of sightings, of the hand and of the clock, and says one thing at a time.
+
+Pure Python. The caller passes the time in with every call, so that a simulated clock or a bag's works as well as the
+wall's, and publishes what comes back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfhelp_ros.guidance.instruction import Instruction, Urgency
+from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
+from shelfhelp_ros.guidance.pacing import Pacing, Stopwatch
+from shelfhelp_ros.guidance.phases import ACTIVE, Cue, Phase, after
+from shelfhelp_ros.guidance.phrases import Phrases
+from shelfhelp_ros.guidance.planner import Move, Offset, Planner, WorstAxisFirst
+from shelfhelp_ros.guidance.settings import AHEAD_NS, FRESH_NS, GuidanceSettings
+from shelfhelp_ros.guidance.wording import direction, doubt
+from shelfhelp_ros.sightings import Decision, TargetSighting
+
+#: A sentence that does not fade may be spoken for this long after it was decided.
+_NOTICE_NS = 1_000_000_000
+
+#: A voice that reports has begun this many seconds after an instruction expired, or it has dropped it.
+_REPORT_SECONDS = 0.5
+
+_SCAN = ("left", "right", "up", "left", "right", "down")
+
+_CUES = {
+    Decision.SEARCHING: Cue.NOT_SEEN_YET,
+    Decision.AMBIGUOUS: Cue.LOOK_ALIKES,
+    Decision.ABSENT: Cue.NOT_ON_SHELF,
+    Decision.LOST: Cue.OUT_OF_VIEW,
+}
+
+
+@dataclass(frozen=True)
+class _Hand:
+    """Where the palm was at ``stamp_ns``; ``arrived`` is the stopwatch's time."""
+
+    xyz: npt.NDArray[np.float64]
+    stamp_ns: int
+    arrived: float
+
+
+@dataclass(frozen=True)
+class _View:
+    """What the newest data say of the way to go. ``move`` is None at the target; it rests on data of ``stamp_ns``."""
+
+    offset: Offset
+    move: Move | None
+    stamp_ns: int
+
+
+@dataclass(frozen=True)
+class _Saying:
+    """A sentence that could be said now.
+
+    One that ``fades`` tells of a place, and expires with the data of ``stamp_ns``. It waits until the person had time
+    to act on the one before, unless it is ``soon``: then only until that one was spoken. A sentence of the same
+    ``topic`` waits ``again_after`` seconds; ``pause`` is the time that the person needs for this one.
+    """
+
+    text: str
+    topic: str
+    again_after: float
+    pause: float
+    stamp_ns: int | None = None
+    fades: bool = False
+    soon: bool = False
+    axis: str = ""
+    distance: float = math.nan
+    urgency: Urgency = Urgency.NORMAL
+
+
+class Guide:
+    """Leads one person to one product.
+
+    Call ``start`` with the product's name, then ``on_sighting``, ``on_hand`` and ``on_speaking`` as messages arrive and
+    ``tick`` at 10 Hz or more. Whatever instruction comes back is to be spoken (or dropped once ``valid_until_ns`` has
+    passed). Times are nanoseconds of the clock that stamps the images. Not thread-safe: call it from one thread.
+
+    Rules that hold for any input: a direction rests on a sighting and a hand not older than 300 ms; an instruction
+    below Urgency.HIGH comes only after the one before has been spoken; the product is confirmed only while it is found
+    with at least ``confirm_probability`` and the hand is at it.
+    """
+
+    _sighting: TargetSighting | None
+
+    def __init__(
+        self,
+        settings: GuidanceSettings | None = None,
+        phrases: Phrases | None = None,
+        planner: Callable[[GuidanceSettings], Planner] = WorstAxisFirst,
+    ) -> None:
+        self.settings = settings or GuidanceSettings()
+        self.phrases = phrases or Phrases.load()
+        self._planner = planner(self.settings)
+        self._stopwatch = Stopwatch()
+        self._pacing = Pacing()
+        self._phase = Phase.IDLE
+        self._sequence = 0
+        self._frame_id = ""
+        self._hand: _Hand | None = None
+        self._forget_search()
+
+    @property
+    def phase(self) -> Phase:
+        return self._phase
+
+    @property
+    def target_name(self) -> str:
+        """The product that is being looked for; empty when there is none."""
+        return self._target_name
+
+    def distance(self, now_ns: int) -> float:
+        """Metres from the palm (without a hand, from the camera) to the product; NaN when not known at present."""
+        view = self._view(now_ns) if self._phase in ACTIVE else None
+        if view is None:
+            return math.nan
+        offset = view.offset
+        return math.hypot(offset.x, offset.y, offset.z) if offset.reference == "hand" else offset.z
+
+    def start(self, target_name: str, now_ns: int, target_id: str = "") -> Instruction:
+        """Look for a product. Sightings of any other target (by name, and by id when one is given) are ignored."""
+        now = self._stopwatch.read(now_ns)
+        self._forget_search()
+        self._target_name, self._target_id = target_name, target_id
+        self._picture_due = now + self.settings.stale_after_start
+        self._advance(Cue.START, now)
+        text = self.phrases.say("start", name=target_name)
+        return self._emit(_Saying(text, "start", 0.0, 0.0, urgency=Urgency.HIGH), now, now_ns)
+
+    def clear(self) -> None:
+        """Forget the target. Nothing is said."""
+        self._forget_search()
+        self._advance(Cue.CLEAR, self._stopwatch.seconds)
+
+    def stop(self, now_ns: int) -> Instruction:
+        """Be silent at once, until the next ``start``."""
+        now = self._stopwatch.read(now_ns)
+        self._forget_search()
+        self._advance(Cue.STOP, now)
+        instruction = self._emit(_Saying("", "stop", 0.0, 0.0, urgency=Urgency.STOP), now, now_ns)
+        self._pacing.cut(now)
+        return instruction
+
+    def on_sighting(self, sighting: TargetSighting, now_ns: int) -> Instruction | None:
+        """Take in the verdict on one frame; the next instruction, when there is one and it is its turn."""
+        now = self._stopwatch.read(now_ns)
+        if self._wanted(sighting, now_ns):
+            self._sighting, self._sighting_arrived, self._frame_id = sighting, now, sighting.frame_id
+            self._picture_due = now + self.settings.stale_after
+            self._follow(now, now_ns)
+            self._count_confirmation(now_ns)
+        return self._next(now, now_ns)
+
+    def on_hand(self, position: npt.ArrayLike, covariance: npt.ArrayLike | None, stamp_ns: int) -> None:
+        """The palm is at ``position`` (3,), metres in the camera's optical frame; ``covariance`` 3×3 metres² or None.
+
+        A position that is not finite, or less certain than ``hand_spread`` on any axis, is ignored.
+        """
+        xyz = np.asarray(position, np.float64)
+        if xyz.shape != (3,) or not np.isfinite(xyz).all():
+            return
+        if covariance is not None:
+            variances = np.diagonal(np.asarray(covariance, np.float64))
+            if not (np.isfinite(variances).all() and (variances <= self.settings.hand_spread**2).all()):
+                return
+        self._hand = _Hand(xyz, stamp_ns, self._stopwatch.seconds)
+
+    def on_speaking(self, speaking: bool, now_ns: int) -> None:
+        """The voice began or ended."""
+        self._pacing.voice(speaking, self._stopwatch.read(now_ns))
+
+    def tick(self, now_ns: int) -> Instruction | None:
+        """Let time pass; the next instruction, when there is one and it is its turn."""
+        now = self._stopwatch.read(now_ns)
+        self._follow(now, now_ns)
+        return self._next(now, now_ns)
+
+    def repeat(self, now_ns: int) -> Instruction:
+        """Answer the person who asks again: what is true now, or what is being waited for."""
+        now = self._stopwatch.read(now_ns)
+        self._follow(now, now_ns)
+        if self._phase in ACTIVE:
+            saying = self._saying(now, now_ns, asked=True) or self._notice("waiting_for_camera", "repeat")
+        elif self._phase is Phase.DONE:
+            saying = self._notice("found_before", "repeat", name=self._target_name)
+        else:
+            saying = self._notice("stopped" if self._phase is Phase.STOPPED else "no_target", "repeat")
+        return self._emit(replace(saying, urgency=Urgency.HIGH), now, now_ns)
+
+    # What the data say
+
+    def _forget_search(self) -> None:
+        self._target_name = self._target_id = ""
+        self._sighting, self._sighting_arrived = None, 0.0
+        self._planner.reset()
+        self._picture_due = math.inf
+        self._phase_since = self._stopwatch.seconds
+        self._said_in_phase = 0
+        self._scans = 0
+        self._absent_said = False
+        self._confirmations = 0
+        self._confirmed_by_ns: int | None = None
+        self._spoken: dict[str, float] = {}
+        self._last_topic = ""
+
+    def _wanted(self, sighting: TargetSighting, now_ns: int) -> bool:
+        """Whether a sighting counts: of this target, fresh, and not overtaken by a newer one."""
+        if self._phase not in ACTIVE or sighting.target_name != self._target_name:
+            return False
+        if self._target_id and sighting.target_id != self._target_id:
+            return False
+        known = self._fresh_sighting(now_ns)
+        overtaken = known is not None and sighting.stamp_ns < known.stamp_ns
+        return self._fresh(sighting.stamp_ns, self._stopwatch.seconds, now_ns) and not overtaken
+
+    def _fresh(self, stamp_ns: int, arrived: float, now_ns: int) -> bool:
+        """Whether data are fresh by their stamp, and by their arrival too, in case the clock jumped back since."""
+        waited = self._stopwatch.seconds - arrived
+        return -AHEAD_NS <= now_ns - stamp_ns < FRESH_NS and waited < FRESH_NS / 1e9
+
+    def _fresh_sighting(self, now_ns: int) -> TargetSighting | None:
+        sighting = self._sighting
+        if sighting is None or not self._fresh(sighting.stamp_ns, self._sighting_arrived, now_ns):
+            return None
+        return sighting
+
+    def _awaited_hand(self, now_ns: int) -> float | None:
+        """Seconds since a hand that was seen before was last seen; None when it is in view, or never was."""
+        hand = self._hand
+        if hand is None:
+            return None
+        age = max(abs(now_ns - hand.stamp_ns) / 1e9, self._stopwatch.seconds - hand.arrived)
+        if age > self.settings.hand_forget:
+            self._hand = None
+            return None
+        return None if self._fresh(hand.stamp_ns, hand.arrived, now_ns) else age
+
+    def _view(self, now_ns: int) -> _View | None:
+        """The way from the hand, or the camera, to the product; None without fresh and finite data of both."""
+        sighting = self._fresh_sighting(now_ns)
+        if sighting is None or sighting.decision is not Decision.FOUND or sighting.product is None:
+            return None
+        bearing = np.asarray(sighting.product.bearing, np.float64)
+        if bearing.shape != (3,) or not np.isfinite(bearing).all() or bearing[2] <= 0:
+            return None
+        if self._awaited_hand(now_ns) is not None:
+            return None
+        product = _position(sighting)
+        if self._hand is None:
+            offset, stamp_ns = _camera_offset(bearing, product), sighting.stamp_ns
+        else:
+            offset = _hand_offset(self._hand.xyz, bearing, product, self.settings.palm_standoff)
+            stamp_ns = min(sighting.stamp_ns, self._hand.stamp_ns)
+        if not (math.isfinite(offset.x) and math.isfinite(offset.y)):
+            return None
+        return _View(offset, self._planner.choose(offset), stamp_ns)
+
+    def _cue(self, now_ns: int) -> Cue | None:
+        """What the newest data say, for the table of phases; None when they say nothing new."""
+        sighting = self._fresh_sighting(now_ns)
+        if sighting is None:
+            return None
+        if sighting.decision is not Decision.FOUND:
+            return _CUES[sighting.decision]
+        view = self._view(now_ns)
+        if view is not None:
+            move = view.move
+            return Cue.AT_TARGET if move is None else Cue.AHEAD if move.axis == "z" else Cue.OFF_AXIS
+        if self._awaited_hand(now_ns) is None:
+            return Cue.OUT_OF_VIEW
+        return None if self._phase in (Phase.AIM, Phase.REACH, Phase.CONFIRM) else Cue.OFF_AXIS
+
+    def _follow(self, now: float, now_ns: int) -> None:
+        """Move to the phase that the newest data ask for."""
+        if self._phase not in ACTIVE:
+            return
+        cue = Cue.NO_PICTURE if now > self._picture_due else self._cue(now_ns)
+        if cue is None:
+            return
+        self._advance(cue, now)
+        if cue is not Cue.AT_TARGET:
+            self._confirmations = 0
+
+    def _advance(self, cue: Cue, now: float) -> None:
+        phase = after(self._phase, cue)
+        if phase is not self._phase:
+            self._phase, self._phase_since, self._said_in_phase = phase, now, 0
+        if phase in (Phase.AIM, Phase.REACH, Phase.CONFIRM):
+            self._absent_said = False
+
+    def _count_confirmation(self, now_ns: int) -> None:
+        """Count a sighting with the hand at the product; each has to rest on a hand position of its own."""
+        sighting, hand = self._sighting, self._hand
+        if self._phase is not Phase.CONFIRM or sighting is None or hand is None:
+            return
+        if not sighting.probability >= self.settings.confirm_probability:
+            self._confirmations = 0
+        elif self._view(now_ns) is not None and hand.stamp_ns != self._confirmed_by_ns:
+            self._confirmations += 1
+            self._confirmed_by_ns = hand.stamp_ns
+
+    # What to say of it
+
+    def _next(self, now: float, now_ns: int) -> Instruction | None:
+        if self._phase not in ACTIVE:
+            return None
+        self._forget_dropped(now)
+        saying = self._confirmation(now_ns) or self._saying(now, now_ns)
+        if saying is None or not self._turn_of(saying, now, now_ns):
+            return None
+        if saying.topic == "done":
+            self._advance(Cue.CONFIRMED, now)
+        return self._emit(saying, now, now_ns)
+
+    def _turn_of(self, saying: _Saying, now: float, now_ns: int) -> bool:
+        """Whether it may be said now; what tells of a place has to have been seen after the person had time to act."""
+        if saying.soon:
+            free = self._pacing.speech_over(now)
+        else:
+            age = 0.0 if saying.stamp_ns is None else max(0.0, (now_ns - saying.stamp_ns) / 1e9)
+            free = self._pacing.speech_over(now) and self._pacing.free(now - age)
+        spoken = self._spoken.get(saying.topic)
+        return free and (spoken is None or now >= spoken + saying.again_after)
+
+    def _confirmation(self, now_ns: int) -> _Saying | None:
+        if self._phase is not Phase.CONFIRM or self._confirmations < self.settings.confirm_frames:
+            return None
+        view = self._view(now_ns)
+        if view is None or view.move is not None:
+            return None
+        text = self.phrases.say("done", name=self._target_name)
+        return _Saying(text, "done", 0.0, 0.0, stamp_ns=view.stamp_ns, soon=True)
+
+    def _saying(self, now: float, now_ns: int, asked: bool = False) -> _Saying | None:
+        """What could be said in this phase; ``asked`` leaves out the time that a phase is given to settle."""
+        if self._phase is Phase.STALE:
+            return self._notice("waiting_for_camera" if asked else "stale", "stale")
+        sighting = self._fresh_sighting(now_ns)
+        if sighting is None:
+            return None
+        settled = math.inf if asked else now - self._phase_since
+        speak: dict[Phase, Callable[[], _Saying | None]] = {
+            Phase.SEARCH: lambda: self._scan(sighting, settled >= self.settings.search_settle),
+            Phase.ABSENT: lambda: self._absent(sighting, asked),
+            Phase.LOST: lambda: self._lost() if settled >= self.settings.lost_settle else None,
+            Phase.AMBIGUOUS: lambda: self._ambiguous(sighting) if settled >= self.settings.ambiguous_settle else None,
+        }
+        if self._phase in speak:
+            return speak[self._phase]()
+        awaited = self._awaited_hand(now_ns)
+        if awaited is not None:
+            return self._notice("hand_lost", "hand_lost") if asked or awaited > self.settings.hand_timeout else None
+        if self._phase is Phase.CONFIRM:
+            return self._notice("confirm", "confirm") if settled >= self.settings.confirm_settle else None
+        view = self._view(now_ns)
+        return self._direction(view, view.move) if view is not None and view.move is not None else None
+
+    def _notice(self, key: str, topic: str, **values: object) -> _Saying:
+        text = self.phrases.say(key, **values)
+        return _Saying(text, topic, self.settings.notice_every, self.settings.reaction, soon=True)
+
+    def _scan(self, sighting: TargetSighting, settled: bool) -> _Saying | None:
+        if not settled:
+            return None
+        every = self.settings.absent_scan_every if self._absent_said else self.settings.scan_every
+        text = self.phrases.say(f"scan.{_SCAN[self._scans % len(_SCAN)]}")
+        return _Saying(text, "scan", every, self.settings.reaction, sighting.stamp_ns, fades=True, urgency=Urgency.LOW)
+
+    def _absent(self, sighting: TargetSighting, asked: bool) -> _Saying | None:
+        if self._absent_said and not asked:
+            return self._scan(sighting, True)
+        return self._notice("absent", "absent", name=self._target_name)
+
+    def _lost(self) -> _Saying:
+        return self._notice("lost.again" if self._said_in_phase else "lost.first", "lost")
+
+    def _ambiguous(self, sighting: TargetSighting) -> _Saying:
+        closer = self._notice("ambiguous.closer", "ambiguous")
+        if self._said_in_phase % 2:
+            return closer
+        return replace(closer, text=doubt(sighting, self.phrases), stamp_ns=sighting.stamp_ns, fades=True)
+
+    def _direction(self, view: _View, move: Move) -> _Saying:
+        settings = self.settings
+        text = direction(move, view.offset, self.phrases, settings.units)
+        reaching_unseen = view.offset.reference == "camera" and move.axis == "z"
+        again = settings.reach_repeat_after if reaching_unseen else settings.repeat_after
+        return _Saying(
+            text=text,
+            topic=f"direction: {text}",
+            again_after=again,
+            pause=settings.reaction + movement_seconds(move.metres, settings.movement_speed),
+            stamp_ns=view.stamp_ns,
+            fades=True,
+            axis=move.axis,
+            distance=move.metres,
+        )
+
+    def _emit(self, saying: _Saying, now: float, now_ns: int) -> Instruction:
+        sighting = self._fresh_sighting(now_ns)
+        stamp_ns = saying.stamp_ns if saying.stamp_ns is not None else sighting.stamp_ns if sighting else now_ns
+        stamp_ns = min(stamp_ns, now_ns)
+        valid_until_ns = stamp_ns + FRESH_NS if saying.fades else now_ns + _NOTICE_NS
+        length = speech_seconds(saying.text, self.settings.speech_rate_wpm)
+        self._pacing.begin(length, saying.pause, now, (valid_until_ns - now_ns) / 1e9 + _REPORT_SECONDS)
+        self._remember(saying, now + length)
+        self._sequence += 1
+        return Instruction(
+            sequence=self._sequence,
+            stamp_ns=stamp_ns,
+            frame_id=self._frame_id,
+            phase=self._phase,
+            text=saying.text,
+            axis=saying.axis,
+            distance=saying.distance,
+            urgency=saying.urgency,
+            valid_until_ns=valid_until_ns,
+        )
+
+    def _remember(self, saying: _Saying, spoken: float) -> None:
+        self._last_topic = saying.topic
+        self._spoken[saying.topic] = spoken
+        self._said_in_phase += 1
+        self._scans += saying.topic == "scan"
+        self._absent_said = self._absent_said or saying.topic == "absent"
+
+    def _forget_dropped(self, now: float) -> None:
+        """What the voice dropped as expired was not said: it may be said again at once."""
+        if self._pacing.dropped(now):
+            self._pacing.cut(now)
+            self._spoken.pop(self._last_topic, None)
+            self._absent_said = self._absent_said and self._last_topic != "absent"
+
+
+def _position(sighting: TargetSighting) -> npt.NDArray[np.float64] | None:
+    """The product's position when it is known, finite and in front of the camera."""
+    position = sighting.product.position if sighting.product is not None else None
+    if position is None:
+        return None
+    xyz = np.asarray(position.xyz, np.float64)
+    return xyz if xyz.shape == (3,) and np.isfinite(xyz).all() and xyz[2] > 0 else None
+
+
+def _camera_offset(bearing: npt.NDArray[np.float64], product: npt.NDArray[np.float64] | None) -> Offset:
+    x, y = (math.degrees(math.atan2(value, bearing[2])) for value in bearing[:2])
+    return Offset("camera", x, y, math.nan if product is None else float(product[2]))
+
+
+def _hand_offset(
+    hand: npt.NDArray[np.float64],
+    bearing: npt.NDArray[np.float64],
+    product: npt.NDArray[np.float64] | None,
+    standoff: float,
+) -> Offset:
+    """From the palm to its goal in front of the product; without the product's depth, at the depth of the hand."""
+    if product is not None:
+        x, y, z = (float(value) for value in product - hand)
+        return Offset("hand", x, y, z - standoff)
+    x, y = (float(value) for value in bearing[:2] / bearing[2] * max(hand[2], 0.0) - hand[:2])
+    return Offset("hand", x, y, math.nan)

@@ -1,0 +1,109 @@
+"""Perception, guidance and speech in this process: the options people give, and the nodes they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rclpy.context import Context
+from rclpy.logging import LoggingSeverity, set_logger_level
+from shelfhelp_interfaces.msg import Instruction
+
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.nodes.cameras import camera_topics
+from shelfhelp_ros.nodes.guidance_node import GuidanceNode
+from shelfhelp_ros.nodes.perception_node import PerceptionNode
+from shelfhelp_ros.nodes.running import Crew
+from shelfhelp_ros.nodes.speech_node import SpeechNode
+from shelfhelp_ros.resources import config_folder
+
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+
+
+@dataclass(frozen=True)
+class AssistOptions:
+    """What `shelfhelp assist` and the launch files let people choose. Empty texts leave the configuration's value."""
+
+    camera: str = "camera"
+    image_transport: str = ""
+    config: Path | None = None
+    backend: str = ""
+    models: Path | None = None
+    catalogue: Path | None = None
+    speech: str = ""
+    log_level: str = "info"
+    use_sim_time: bool = False
+
+    def arguments(self, node: str) -> list[str]:
+        """The ROS arguments of one node. Raises ShelfHelpError when a file they name is missing."""
+        config = self.config or config_folder() / "assist.yaml"
+        if not config.is_file():
+            raise ShelfHelpError(f"the configuration {config} is missing; give another with --config")
+        arguments = ["--ros-args", "--params-file", str(config)]
+        for name, value in self._parameters(node).items():
+            arguments += ["-p", f"{name}:={value}"]
+        if node == "perception":
+            for ours, theirs in camera_topics(self.camera, self.image_transport).remappings:
+                arguments += ["-r", f"{ours}:={theirs}"]
+        return arguments
+
+    def _parameters(self, node: str) -> dict[str, str]:
+        values: dict[str, str] = {"use_sim_time": str(self.use_sim_time).lower()}
+        if node == "perception":
+            topics = camera_topics(self.camera, self.image_transport)
+            # The transport of a plain namespace stays the configuration's unless it was asked for.
+            chosen = topics.transport if topics.transport != "raw" or self.image_transport else ""
+            values |= _given(
+                image_transport=chosen,
+                backend=self.backend,
+                models=_quoted(self.models),
+                catalogue=_quoted(self.catalogue),
+            )
+        elif node == "speech":
+            values |= _given(backend=self.speech)
+        return values
+
+
+def _given(**values: str) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _quoted(path: Path | None) -> str:
+    # Parameter values are YAML: a folder called 2024 would else be a number.
+    return "'" + str(path.expanduser().absolute()).replace("'", "''") + "'" if path else ""
+
+
+@dataclass(frozen=True)
+class Assistant:
+    """The three nodes, spinning and active."""
+
+    perception: PerceptionNode
+    guidance: GuidanceNode
+    speech: SpeechNode
+
+
+def start_assistant(
+    crew: Crew,
+    options: AssistOptions,
+    on_spoken: Callable[[Instruction], None] | None = None,
+    context: Context | None = None,
+) -> Assistant:
+    """Add the nodes to ``crew`` and bring them to active.
+
+    ``on_spoken`` is called, on the speech node's thread, with every instruction that begins to be spoken. Raises
+    ShelfHelpError with the reason when a node cannot start.
+    """
+    for name in ("perception", "guidance", "speech"):
+        set_logger_level(name, _severity(options.log_level))
+    perception = crew.add(PerceptionNode(cli_args=options.arguments("perception"), context=context))
+    guidance = crew.add(GuidanceNode(cli_args=options.arguments("guidance"), context=context))
+    speech = crew.add(SpeechNode(on_spoken, cli_args=options.arguments("speech"), context=context))
+    crew.activate()
+    return Assistant(perception, guidance, speech)
+
+
+def _severity(level: str) -> LoggingSeverity:
+    if level not in LOG_LEVELS:
+        raise ShelfHelpError(f"the log level is {level!r}; it has to be one of {', '.join(LOG_LEVELS)}")
+    return LoggingSeverity[level.upper()]

@@ -1,0 +1,267 @@
+"""The ``guidance`` node: sightings of the target, the hand and the clock in; instructions out."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from shelfhelp_interfaces.msg import Instruction as InstructionMessage
+from shelfhelp_interfaces.msg import TargetSighting
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.guidance.guide import Guide
+from shelfhelp_ros.guidance.instruction import Instruction
+from shelfhelp_ros.guidance.phases import Phase
+from shelfhelp_ros.guidance.phrases import Phrases
+from shelfhelp_ros.guidance.settings import GuidanceSettings
+from shelfhelp_ros.nodes import conversions
+from shelfhelp_ros.nodes.find_product import FindProductServer
+from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
+from shelfhelp_ros.nodes.quality_of_service import CAMERA, STATE, WORDS
+from shelfhelp_ros.nodes.running import run
+
+
+def _from_field(entry: dataclasses.Field[Any]) -> Setting:
+    facts = entry.metadata
+    text = f"{facts['help']}; a change holds from the next search on"
+    default: Any = entry.default
+    return Setting(entry.name, default, text, facts.get("low"), facts.get("high"), facts.get("choices", ()))
+
+
+GUIDE_SETTINGS = tuple(_from_field(entry) for entry in dataclasses.fields(GuidanceSettings))
+SETTINGS = (
+    Setting("language", "en", "language of the phrases: a file of config/phrases", fixed=True),
+    Setting("phrases", "", "phrase file to use in place of the language's", fixed=True),
+    Setting("tick_rate", 20.0, "how often the guide looks at the clock, hertz", 10.0, 100.0, fixed=True),
+    Setting(
+        "absent_limit",
+        30.0,
+        "find_product gives up after the product has been absent for this long, seconds",
+        1.0,
+        600.0,
+    ),
+    *GUIDE_SETTINGS,
+)
+_LOG_EVERY = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where the search stands. ``search`` counts the searches of this node, ``target_id`` is what this one is for."""
+
+    search: int = 0
+    target_id: str = ""
+    phase: Phase = Phase.IDLE
+    distance: float = float("nan")
+    last_instruction: str = ""
+    instructions: int = 0
+
+
+class GuidanceNode(LifecycleNode):
+    """Thin: messages go to the guide, what it answers is published. A lock keeps the guide to one thread at a time."""
+
+    threads = 4
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("guidance", **options)
+        self.failure = ""
+        self.parameters = Parameters(self, SETTINGS, self._on_parameters)
+        self.progress = Progress()
+        self.changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._guide: Guide | None = None
+        self._target_id = ""
+        self._camera_frame = ""
+        self._sequence = 0
+        self._active = False
+        self._entities: list[Callable[[], object]] = []
+
+    @property
+    def is_active(self) -> bool:
+        return self._active
+
+    # Lifecycle -------------------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        path = self.parameters["phrases"]
+        try:
+            self._phrases = Phrases.load(self.parameters["language"], Path(path).expanduser() if path else None)
+            self._settings = self._read_settings({})
+        except Exception as error:
+            # rclpy would swallow anything else without a word.
+            internal = "" if isinstance(error, ShelfHelpError) else f"internal error: {type(error).__name__}: "
+            self.failure = f"{internal}{error}"
+            self.get_logger().error(self.failure)
+            return TransitionCallbackReturn.FAILURE
+        self._open_topics()
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = super().on_activate(state)
+        with self._lock:
+            self._guide, self._target_id = Guide(self._settings, self._phrases), ""
+            self._active = True
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._end()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """Let waiting goals end before the process lets go of ROS."""
+        self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._active, self._guide = False, None
+        self._note(phase=Phase.STOPPED)
+
+    def _release(self) -> None:
+        self._end()
+        for destroy in self._entities:
+            destroy()
+        self._entities.clear()
+
+    def _open_topics(self) -> None:
+        def keep(entity: Any, destroy: Callable[[Any], object]) -> Any:
+            self._entities.append(lambda: destroy(entity))
+            return entity
+
+        publisher = self.create_lifecycle_publisher(InstructionMessage, "instruction", WORDS)
+        self._instructions = keep(publisher, self.destroy_lifecycle_publisher)
+        for kind, topic, callback, quality in (
+            (TargetSighting, "target", self._on_target, WORDS),
+            (PoseWithCovarianceStamped, "hand", self._on_hand, CAMERA),
+            (Bool, "speaking", self._on_speaking, STATE),
+        ):
+            keep(self.create_subscription(kind, topic, callback, quality), self.destroy_subscription)
+        for name, handler in (("stop", self._on_stop), ("repeat", self._on_repeat)):
+            keep(self.create_service(Trigger, name, handler), self.destroy_service)
+        keep(self.create_timer(1.0 / self.parameters["tick_rate"], self._on_tick), self.destroy_timer)
+        keep(FindProductServer(self), FindProductServer.destroy)
+
+    # Parameters ------------------------------------------------------------------------------------------------------
+
+    def _read_settings(self, changes: dict[str, Value]) -> GuidanceSettings:
+        values = {setting.name: self.parameters[setting.name] for setting in GUIDE_SETTINGS}
+        return GuidanceSettings(**{**values, **{name: value for name, value in changes.items() if name in values}})
+
+    def _on_parameters(self, changes: dict[str, Value]) -> None:
+        self._settings = self._read_settings(changes)
+
+    # Messages --------------------------------------------------------------------------------------------------------
+
+    @property
+    def now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
+    def _on_target(self, message: TargetSighting) -> None:
+        try:
+            sighting = conversions.from_target(message)
+        except ValueError as error:
+            self.get_logger().warning(f"a target message is not valid: {error}", throttle_duration_sec=_LOG_EVERY)
+            return
+        with self._lock:
+            if self._guide is None:
+                return
+            self._camera_frame = sighting.frame_id or self._camera_frame
+            if sighting.target_id == self._target_id:
+                self._publish(self._guide.on_sighting(sighting, self.now_ns) if self._target_id else None)
+                return
+            self._target_id = sighting.target_id
+            if not sighting.target_id:
+                self._guide.clear()
+                self._note(target_id="", phase=self._guide.phase)
+                return
+            if self._guide.settings != self._settings:
+                self._guide = Guide(self._settings, self._phrases)
+            # The message that begins a search only names the product: it need not come from a camera image.
+            instruction = self._guide.start(sighting.target_name, self.now_ns, sighting.target_id)
+            self._note(search=self.progress.search + 1, target_id=sighting.target_id, phase=self._guide.phase)
+            self._publish(instruction)
+
+    def _on_hand(self, message: PoseWithCovarianceStamped) -> None:
+        try:
+            position, stamp_ns = conversions.from_hand(message)
+        except ValueError as error:
+            self.get_logger().warning(f"a hand message is not valid: {error}", throttle_duration_sec=_LOG_EVERY)
+            return
+        with self._lock:
+            if self._guide is None:
+                return
+            frame, camera = message.header.frame_id, self._camera_frame
+            if frame and camera and frame != camera:
+                text = f"the hand is given in the frame {frame} and not in the camera's, {camera}; it is left out"
+                self.get_logger().warning(text, throttle_duration_sec=_LOG_EVERY)
+                return
+            self._guide.on_hand(position.xyz, position.covariance, stamp_ns)
+
+    def _on_speaking(self, message: Bool) -> None:
+        with self._lock:
+            if self._guide is not None:
+                self._guide.on_speaking(message.data, self.now_ns)
+
+    def _on_tick(self) -> None:
+        with self._lock:
+            if self._guide is not None:
+                self._publish(self._guide.tick(self.now_ns))
+
+    def _on_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._answer(response, Guide.stop, "Stopped.")
+
+    def _on_repeat(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._answer(response, Guide.repeat, "")
+
+    def _answer(
+        self, response: Trigger.Response, ask: Callable[[Guide, int], Instruction], message: str
+    ) -> Trigger.Response:
+        with self._lock:
+            if self._guide is None:
+                response.success, response.message = False, "guidance is not active; bring it to active first"
+                return response
+            instruction = ask(self._guide, self.now_ns)
+            self._publish(instruction)
+        response.success, response.message = True, message or instruction.text
+        return response
+
+    def _publish(self, instruction: Instruction | None) -> None:
+        assert self._guide is not None
+        facts: dict[str, Any] = {"phase": self._guide.phase, "distance": self._guide.distance(self.now_ns)}
+        if instruction is not None:
+            self._sequence += 1
+            self._instructions.publish(
+                conversions.to_instruction(dataclasses.replace(instruction, sequence=self._sequence))
+            )
+            if instruction.text:
+                facts |= {"last_instruction": instruction.text, "instructions": self.progress.instructions + 1}
+        self._note(**facts)
+
+    def _note(self, **facts: Any) -> None:
+        """Keep the progress up to date and wake the goals that wait for it."""
+        with self.changed:
+            self.progress = dataclasses.replace(self.progress, **facts)
+            self.changed.notify_all()
+
+
+def main() -> NoReturn:
+    """Executable of the node."""
+    run(GuidanceNode)

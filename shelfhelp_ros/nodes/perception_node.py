@@ -1,0 +1,352 @@
+"""The ``perception`` node: camera topics in; products, target, markers, annotated image and diagnostics out."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from shelfhelp_interfaces.msg import ProductArray, TargetSighting
+from visualization_msgs.msg import MarkerArray
+
+from shelfhelp_ros.catalogue.store import Catalogue
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.inference.session import BACKENDS
+from shelfhelp_ros.nodes import conversions
+from shelfhelp_ros.nodes.catalogue_services import CatalogueServices
+from shelfhelp_ros.nodes.diagnostics import diagnostics
+from shelfhelp_ros.nodes.frame_matching import FrameMatcher, MatchedFrame
+from shelfhelp_ros.nodes.frame_statistics import FrameStatistics
+from shelfhelp_ros.nodes.image_conversion import Converter, best_converter, decode_compressed, fill_colour
+from shelfhelp_ros.nodes.markers import to_markers
+from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
+from shelfhelp_ros.nodes.quality_of_service import CAMERA, COMPANION, RESULT
+from shelfhelp_ros.nodes.running import run
+from shelfhelp_ros.perception.detector import Detector
+from shelfhelp_ros.perception.drawing import annotate
+from shelfhelp_ros.perception.encoder import Encoder
+from shelfhelp_ros.perception.pipeline import Pipeline, PipelineSettings
+from shelfhelp_ros.perception.watch import WatchSettings
+from shelfhelp_ros.sightings import Decision, FloatArray, Frame, Sightings
+from shelfhelp_ros.sightings import TargetSighting as Sighting
+
+_DEFAULTS = PipelineSettings()
+SETTINGS = (
+    Setting(
+        "models", "", "folder with detector.onnx and encoder.onnx; empty: the ones that come with shelfhelp", fixed=True
+    ),
+    Setting("backend", "auto", "what the networks run on", choices=BACKENDS, fixed=True),
+    Setting("threads", 0, "processor threads for each network; 0: every core", 0, 256, fixed=True),
+    Setting("catalogue", "", "catalogue file; empty: the user's own", fixed=True),
+    Setting("image_transport", "raw", "which colour topic to listen to", choices=("raw", "compressed"), fixed=True),
+    Setting("depth_slop", 0.02, "largest difference of the stamps of colour and depth, seconds", 0.0, 0.5),
+    Setting("depth_wait", 0.05, "how long a colour image waits for its depth image, seconds", 0.0, 0.5),
+    Setting(
+        "field_of_view",
+        _DEFAULTS.field_of_view_degrees,
+        "horizontal, degrees, for a camera without camera_info",
+        20.0,
+        150.0,
+    ),
+    Setting("score_threshold", 0.0, "least detection score; 0: the one in the detector's card", 0.0, 1.0),
+    Setting("coast", _DEFAULTS.coast_s, "seconds for which an unseen product is still published", 0.0, 2.0),
+    Setting(
+        "embeddings_per_frame", _DEFAULTS.evidence.budget, "crops embedded in one frame at most", 1, 64, fixed=True
+    ),
+    Setting(
+        "absent_after",
+        _DEFAULTS.watch.absent_after_s,
+        "seconds of one whole view before it is called absent",
+        0.5,
+        30.0,
+        fixed=True,
+    ),
+    Setting(
+        "lost_for",
+        _DEFAULTS.watch.lost_for_s,
+        "seconds for which a product out of view is called lost",
+        1.0,
+        120.0,
+        fixed=True,
+    ),
+)
+
+
+_TRIAL = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+# Faults repeat with every frame; one line in this many seconds is enough.
+_LOG_EVERY = 5.0
+
+
+class PerceptionNode(LifecycleNode):
+    """Thin: callbacks store messages, one worker thread runs the pipeline on the newest frame and publishes."""
+
+    threads = 3
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("perception", **options)
+        self.failure = ""
+        self.pipeline: Pipeline | None = None
+        self.statistics = FrameStatistics()
+        self.parameters = Parameters(self, SETTINGS, self._on_parameters)
+        self.matcher = self._make_matcher()
+        self._converter: Converter = best_converter(fill_colour(Image(), _TRIAL))
+        self._catalogue_services: CatalogueServices | None = None
+        self._entities: list[Callable[[], object]] = []
+        self._target_lock = threading.Lock()
+        self._announced = ""
+        self._worker: threading.Thread | None = None
+
+    @property
+    def is_active(self) -> bool:
+        return self._worker is not None
+
+    # Lifecycle -------------------------------------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self.pipeline = self._load()
+        except Exception as error:
+            # rclpy would swallow anything else without a word.
+            internal = "" if isinstance(error, ShelfHelpError) else f"internal error: {type(error).__name__}: "
+            self.failure = f"{internal}{error}"
+            self.get_logger().error(self.failure)
+            return TransitionCallbackReturn.FAILURE
+        self._open_topics()
+        detector, encoder = self.pipeline.detector.card, self.pipeline.encoder.card
+        self.get_logger().info(
+            f"loaded {detector.name} {detector.version} and {encoder.name} {encoder.version} "
+            f"on {self.pipeline.detector.session.backend}; catalogue {self.pipeline.catalogue.path}"
+        )
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        result = super().on_activate(state)
+        self.matcher = self._make_matcher()
+        self._worker = threading.Thread(target=self._work, args=(self.matcher,), name="perception_worker", daemon=True)
+        self._worker.start()
+        if self.pipeline is not None and (target := self.pipeline.target) is not None:
+            self._announce(self.get_clock().now().nanoseconds, "", target.target_id, target.name)
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._stop_worker()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def close(self) -> None:
+        """Stop the worker before the process lets go of ROS."""
+        self._stop_worker()
+
+    def _load(self) -> Pipeline:
+        folder = Path(self.parameters["models"]).expanduser() if self.parameters["models"] else None
+        backend, threads = self.parameters["backend"], self.parameters["threads"] or None
+        detector = Detector.load(folder, backend, threads)
+        encoder = Encoder.load(folder, backend, threads)
+        path = self.parameters["catalogue"]
+        catalogue = Catalogue(Path(path).expanduser() if path else None)
+        return Pipeline(detector, encoder, catalogue, self._settings({}))
+
+    def _settings(self, changes: dict[str, Value]) -> PipelineSettings:
+        def value(name: str) -> Any:
+            return changes[name] if name in changes else self.parameters[name]
+
+        watch = WatchSettings(absent_after_s=value("absent_after"), lost_for_s=value("lost_for"))
+        return dataclasses.replace(
+            _DEFAULTS,
+            score_threshold=value("score_threshold") or None,
+            coast_s=value("coast"),
+            field_of_view_degrees=value("field_of_view"),
+            evidence=dataclasses.replace(_DEFAULTS.evidence, budget=value("embeddings_per_frame")),
+            watch=watch,
+        )
+
+    def _make_matcher(self) -> FrameMatcher:
+        return FrameMatcher(round(self.parameters["depth_slop"] * 1e9), self.parameters["depth_wait"])
+
+    def _on_parameters(self, changes: dict[str, Value]) -> None:
+        self.matcher.slop_ns = round(float(changes.get("depth_slop", self.parameters["depth_slop"])) * 1e9)
+        self.matcher.depth_wait = float(changes.get("depth_wait", self.parameters["depth_wait"]))
+        if self.pipeline is not None:
+            self.pipeline.settings = self._settings(changes)
+
+    def _open_topics(self) -> None:
+        def keep(entity: Any, destroy: Callable[[Any], object]) -> Any:
+            self._entities.append(lambda: destroy(entity))
+            return entity
+
+        def publisher(kind: type, topic: str) -> Any:
+            return keep(self.create_lifecycle_publisher(kind, topic, RESULT), self.destroy_lifecycle_publisher)
+
+        def subscription(kind: type, topic: str, callback: Callable[[Any], None], quality: Any) -> None:
+            keep(self.create_subscription(kind, topic, callback, quality), self.destroy_subscription)
+
+        self._products = publisher(ProductArray, "products")
+        self._target = publisher(TargetSighting, "target")
+        self._annotated = publisher(Image, "annotated_image")
+        self._markers = publisher(MarkerArray, "markers")
+        # Diagnostics also tell of a node that is not active.
+        self._diagnostics = keep(self.create_publisher(DiagnosticArray, "/diagnostics", RESULT), self.destroy_publisher)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        keep(self.create_timer(1.0, self._publish_diagnostics, clock=steady), self.destroy_timer)
+        if self.parameters["image_transport"] == "compressed":
+            subscription(CompressedImage, "camera/color/image_raw/compressed", self._on_colour, CAMERA)
+        else:
+            subscription(Image, "camera/color/image_raw", self._on_colour, CAMERA)
+        subscription(CameraInfo, "camera/color/camera_info", self._on_camera, COMPANION)
+        subscription(Image, "camera/aligned_depth_to_color/image_raw", self._on_depth, COMPANION)
+        self._catalogue_services = CatalogueServices(self, MutuallyExclusiveCallbackGroup())
+
+    def _release(self) -> None:
+        self._stop_worker()
+        if self._catalogue_services is not None:
+            self._catalogue_services.destroy()
+            self._catalogue_services = None
+        for destroy in self._entities:
+            destroy()
+        self._entities.clear()
+        if self.pipeline is not None:
+            self.pipeline.catalogue.close()
+            self.pipeline = None
+
+    def _stop_worker(self) -> None:
+        self.matcher.close()
+        if self._worker is not None:
+            self._worker.join()
+            self._worker = None
+
+    # The target ------------------------------------------------------------------------------------------------------
+
+    def change_target(self, change: Callable[[Pipeline], None]) -> None:
+        """Change what is looked for, and tell listeners: a sighting without a target ends the search there was, and one
+        of the new target begins the next, be it for the same product and before any camera image.
+
+        Raises what ``change`` raises; then nothing has changed.
+        """
+        assert self.pipeline is not None
+        with self._target_lock:
+            change(self.pipeline)
+            self._announce(self.get_clock().now().nanoseconds, "")
+            if (target := self.pipeline.target) is not None:
+                self._announce(self.get_clock().now().nanoseconds, "", target.target_id, target.name)
+
+    def _announce(self, stamp_ns: int, frame_id: str, target_id: str = "", name: str = "") -> None:
+        self._announced = target_id
+        if self.is_active:
+            sighting = Sighting(stamp_ns, frame_id, target_id, name, Decision.SEARCHING, 0.0)
+            self._target.publish(conversions.to_target(sighting))
+
+    def _publish_target(self, sightings: Sightings) -> None:
+        """Publish the target's sighting, unless the target was changed while the frame was being worked on."""
+        assert self.pipeline is not None
+        with self._target_lock:
+            wanted = self.pipeline.target
+            if sightings.target is not None and wanted is not None and wanted.target_id == sightings.target.target_id:
+                self._target.publish(conversions.to_target(sightings.target))
+            elif wanted is None and self._announced:
+                # Another program removed the product from the catalogue.
+                self._announce(sightings.stamp_ns, sightings.frame_id)
+
+    # Frames ----------------------------------------------------------------------------------------------------------
+
+    def _on_colour(self, message: Any) -> None:
+        self.matcher.put_colour(conversions.from_time(message.header.stamp), message)
+
+    def _on_depth(self, message: Image) -> None:
+        self.matcher.put_depth(conversions.from_time(message.header.stamp), message)
+
+    def _on_camera(self, message: CameraInfo) -> None:
+        self.matcher.put_camera(conversions.from_time(message.header.stamp), message)
+
+    def _work(self, matcher: FrameMatcher) -> None:
+        while not matcher.closed:
+            matched = matcher.take(timeout=1.0)
+            if matched is None:
+                continue
+            try:
+                self._process(matched)
+            except ShelfHelpError as error:
+                self._fault(str(error))
+            except Exception as error:
+                # One bad frame must not end the search of a person who cannot see that it ended.
+                if not matcher.closed and self.context.ok():
+                    self._fault(f"internal error on a frame: {type(error).__name__}: {error}")
+
+    def _process(self, matched: MatchedFrame) -> None:
+        assert self.pipeline is not None
+        started = time.perf_counter()
+        frame = self._to_frame(matched)
+        converted = time.perf_counter()
+        sightings = self.pipeline.process(frame)
+        self._publish_target(sightings)
+        self._products.publish(conversions.to_product_array(sightings))
+        age_ms = (self.get_clock().now().nanoseconds - frame.stamp_ns) / 1e6
+        self._draw(frame, sightings)
+        self.statistics.frame(age_ms, {"convert": (converted - started) * 1e3, **sightings.timings_ms})
+
+    def _draw(self, frame: Frame, sightings: Sightings) -> None:
+        header = conversions.to_header(frame.stamp_ns, frame.frame_id)
+        if self._annotated.get_subscription_count():
+            self._annotated.publish(fill_colour(Image(header=header), annotate(frame.image, sightings)))
+        if self._markers.get_subscription_count():
+            self._markers.publish(to_markers(sightings))
+
+    def _to_frame(self, matched: MatchedFrame) -> Frame:
+        colour = matched.colour
+        compressed = isinstance(colour, CompressedImage)
+        image = decode_compressed(colour.data, colour.format) if compressed else self._converter.colour(colour)
+        camera = None
+        if matched.camera is not None:
+            camera = conversions.from_camera_info(matched.camera)
+            if camera is None:
+                self._fault("camera_info is not calibrated; the parameter field_of_view is used in its place")
+        depth = None
+        if matched.depth is not None:
+            depth = self._to_depth(matched.depth, image.shape[1] / image.shape[0])
+        return Frame(matched.stamp_ns, colour.header.frame_id, image, depth, camera)
+
+    def _to_depth(self, message: Image, aspect: float) -> FloatArray | None:
+        """The depth image, or None with a warning: directions do not need it, so the frame is not lost."""
+        try:
+            depth = self._converter.depth(message)
+            if abs(depth.shape[1] / depth.shape[0] - aspect) > 0.02 * aspect:
+                raise ShelfHelpError(
+                    f"the depth image ({depth.shape[1]}×{depth.shape[0]}) is not aligned to the colour image; "
+                    "turn on the camera's alignment (align_depth)"
+                )
+        except ShelfHelpError as error:
+            self._fault(str(error))
+            return None
+        return depth
+
+    def _fault(self, text: str) -> None:
+        self.statistics.fault(text)
+        self.get_logger().warning(text, throttle_duration_sec=_LOG_EVERY)
+
+    def _publish_diagnostics(self) -> None:
+        if self.pipeline is not None:
+            self._diagnostics.publish(diagnostics(self, self.statistics.take()))
+
+
+def main() -> NoReturn:
+    """Executable of the node."""
+    run(PerceptionNode)

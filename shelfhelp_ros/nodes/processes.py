@@ -1,0 +1,65 @@
+"""Parts of the graph as processes of their own, for programs that start them: the demo and the benchmark."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from shelfhelp_ros.errors import ShelfHelpError
+
+PATIENCE_SECONDS = 10.0
+
+
+def private_domain() -> dict[str, str]:
+    """Environment that keeps a trial to itself: a ROS domain of its own unless one is set, and this machine only."""
+    domain = os.environ.get("ROS_DOMAIN_ID") or str(os.getpid() % 100 + 1)
+    return {"ROS_DOMAIN_ID": domain, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
+
+def assist_command(*arguments: str) -> list[str]:
+    """`shelfhelp assist` with these arguments, by this Python."""
+    return [sys.executable, "-m", "shelfhelp_ros", "assist", *arguments]
+
+
+def node_command(module: str, *arguments: str) -> list[str]:
+    """The executable of a node in ``shelfhelp_ros.nodes``, by this Python."""
+    return [sys.executable, "-c", f"from shelfhelp_ros.nodes.{module} import main; main()", *arguments]
+
+
+@contextmanager
+def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A command for as long as the block runs, its output in ``log``.
+
+    It is interrupted at the end, and killed when it does not end within ten seconds.
+    """
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            list(command),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(PATIENCE_SECONDS)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def require_alive(process: subprocess.Popen[bytes], what: str, log: Path) -> None:
+    """Raise ShelfHelpError with the last line of its log when a process has ended."""
+    if process.poll() is None:
+        return
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it printed nothing"]
+    raise ShelfHelpError(f"{what} ended with status {process.returncode}: {lines[-1]} (log: {log})")

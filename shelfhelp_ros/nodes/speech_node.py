@@ -1,0 +1,94 @@
+"""The ``speech`` node: instructions in, sound out, and word of when it speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rclpy.node import Node
+from shelfhelp_interfaces.msg import Instruction
+from std_msgs.msg import Bool
+
+from shelfhelp_ros.feedback.speech import open_speaker
+from shelfhelp_ros.nodes.conversions import from_time
+from shelfhelp_ros.nodes.parameters import Parameters, Setting
+from shelfhelp_ros.nodes.quality_of_service import STATE, WORDS
+from shelfhelp_ros.nodes.running import run
+
+SETTINGS = (
+    Setting(
+        "backend",
+        "auto",
+        "what speaks; auto takes the first that works",
+        choices=("auto", "speech-dispatcher", "espeak-ng", "text"),
+        fixed=True,
+    ),
+    Setting("rate", 0, "speaking rate, 80 to 600 words a minute; 0: the voice's own", 0, 600, fixed=True),
+    Setting("voice", "", "voice of the speech engine; empty: its own choice", fixed=True),
+    Setting("wav_folder", "", "write WAV files into this folder instead of using the sound device", fixed=True),
+)
+
+
+class SpeechNode(Node):
+    """Speaks what is still in time; publishes ``speaking`` and, as it begins, each instruction on ``spoken``.
+
+    ``on_spoken`` is called with the same instruction on the speaker's thread, for a process that prints the words.
+    """
+
+    def __init__(self, on_spoken: Callable[[Instruction], object] | None = None, **options: Any) -> None:
+        super().__init__("speech", **options)
+        self.parameters = Parameters(self, SETTINGS, lambda changes: None)
+        self.dropped = 0
+        self._on_spoken = on_spoken
+        self._beginning = Instruction()
+        self._speaking = self.create_publisher(Bool, "speaking", STATE)
+        self._spoken = self.create_publisher(Instruction, "spoken", WORDS)
+        folder = self.parameters["wav_folder"]
+        self.speaker = open_speaker(
+            self.parameters["backend"],
+            self.parameters["rate"] or None,
+            self.parameters["voice"],
+            wav_folder=Path(folder).expanduser() if folder else None,
+            write=lambda text: None,
+            on_started=self._begin,
+            on_finished=lambda text, completed: self._announce(False),
+        )
+        self._announce(False)
+        self.create_subscription(Instruction, "instruction", self._on_instruction, WORDS)
+        self.get_logger().info(f"speaking through {self.speaker.kind}")
+
+    def close(self) -> None:
+        """Fall silent before the process lets go of ROS."""
+        self.speaker.close()
+
+    def _on_instruction(self, message: Instruction) -> None:
+        if message.urgency >= Instruction.URGENCY_HIGH:
+            self.speaker.stop()
+        self.speaker.say(message.text, lambda: self._in_time(message))
+
+    def _in_time(self, message: Instruction) -> bool:
+        """Asked at the last moment before the first word."""
+        if self.get_clock().now().nanoseconds >= from_time(message.valid_until):
+            self.dropped += 1
+            self.get_logger().debug(f"too late to say: {message.text}")
+            return False
+        self._beginning = message
+        return True
+
+    def _begin(self, text: str) -> None:
+        message = self._beginning
+        if self.context.ok():
+            self._spoken.publish(message)
+        self._announce(True)
+        if self._on_spoken is not None:
+            self._on_spoken(message)
+
+    def _announce(self, speaking: bool) -> None:
+        if self.context.ok():
+            self._speaking.publish(Bool(data=speaking))
+
+
+def main() -> NoReturn:
+    """Executable of the node; what is spoken is also written, line by line."""
+    run(lambda: SpeechNode(lambda instruction: print(instruction.text, flush=True)))

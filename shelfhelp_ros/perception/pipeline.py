@@ -1,0 +1,289 @@
+"""Frames in, sightings out: detect, track, embed what is worth it, match, decide."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from shelfhelp_ros.catalogue.index import Index
+from shelfhelp_ros.catalogue.matching import Match, Matcher, reference_similarity
+from shelfhelp_ros.catalogue.store import Catalogue
+from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, box_position, front_depth, position_at
+from shelfhelp_ros.perception.detector import Detector
+from shelfhelp_ros.perception.encoder import Encoder
+from shelfhelp_ros.perception.evidence import Evidence, EvidenceSettings, choose_looks, look_weight, touches_border
+from shelfhelp_ros.perception.motion import Affine, CameraMotion
+from shelfhelp_ros.perception.occlusion import DistanceMemory, Measured, OcclusionSettings
+from shelfhelp_ros.perception.target import Target
+from shelfhelp_ros.perception.tracker import Track, Tracker, TrackerSettings
+from shelfhelp_ros.perception.watch import TargetWatch, WatchSettings
+from shelfhelp_ros.sightings import Decision, FloatArray, Frame, Position, Sightings, TargetSighting, TrackedProduct
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """``score_threshold`` None takes the detector card's. ``coast_s``: seconds for which an unseen product is still
+    reported at its predicted box. ``field_of_view_degrees``: horizontal, for cameras without camera_info.
+    ``whole_view``: share of the products in view that have to be embedded before the view counts as seen."""
+
+    score_threshold: float | None = None
+    coast_s: float = 0.25
+    field_of_view_degrees: float = 69.0
+    whole_view: float = 0.8
+    tracker: TrackerSettings = field(default_factory=TrackerSettings)
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    occlusion: OcclusionSettings = field(default_factory=OcclusionSettings)
+
+
+class Pipeline:
+    """All of perception. `process` is for one worker thread; the target may be changed from any other."""
+
+    def __init__(
+        self, detector: Detector, encoder: Encoder, catalogue: Catalogue, settings: PipelineSettings | None = None
+    ) -> None:
+        self.settings = settings or PipelineSettings()
+        self.detector = detector
+        self.encoder = encoder
+        self.catalogue = catalogue
+        self.matcher = Matcher(encoder.calibration)
+        self._lock = threading.RLock()
+        self._tracker = Tracker(self.settings.tracker)
+        self._camera_motion = CameraMotion()
+        self._distances = DistanceMemory(self.settings.occlusion)
+        self._evidence: dict[int, Evidence] = {}
+        self._candidates: set[int] = set()
+        self._watch = TargetWatch(self.matcher.thresholds, self.settings.watch)
+        self._target: Target | None = None
+        self._index = self._open_index()
+
+    @property
+    def target(self) -> Target | None:
+        """What is looked for."""
+        return self._target
+
+    def set_target(self, product_id: str | None) -> None:
+        """Look for a catalogue product, or for nothing. Raises UnknownProductError."""
+        with self._lock:
+            if product_id is None:
+                self._change_target(None)
+                return
+            product = self.catalogue.get(product_id)
+            self._refresh_index()
+            self._change_target(Target(product.id, product.name, self._index.of_product(product.id), product.id))
+
+    def set_target_references(self, target_id: str, name: str, embeddings: FloatArray) -> None:
+        """Look for a product that is not in the catalogue, by R×D embeddings of its photos (see `enrolment`)."""
+        with self._lock:
+            self._refresh_index()
+            self._change_target(Target.from_references(target_id, name, embeddings, self._index, self.matcher))
+
+    def reset(self) -> None:
+        """Forget every track, as for another stream; the target stays."""
+        with self._lock:
+            self._tracker = Tracker(self.settings.tracker)
+            self._camera_motion = CameraMotion()
+            self._distances = DistanceMemory(self.settings.occlusion)
+            self._evidence.clear()
+            self._candidates.clear()
+            self._watch.reset()
+
+    def process(self, frame: Frame) -> Sightings:
+        """Take in one frame. A frame older than the one before begins anew (a bag that starts again)."""
+        timings: dict[str, float] = {}
+        with self._lock, _timed(timings, "total"):
+            with _timed(timings, "catalogue"):
+                self._refresh_index()
+            with _timed(timings, "detect"):
+                detections = self.detector.detect(frame.image, self.settings.score_threshold)
+            with _timed(timings, "track"):
+                motion = self._camera_motion.update(frame.image)
+                tracks = self._tracker.update(detections, frame.stamp_ns, motion)
+                covered = self._covered(tracks, frame, motion)
+                shown = self._shown(tracks, covered, frame.stamp_ns)
+            with _timed(timings, "embed"):
+                self._look(frame, [track for track in tracks if track.track_id not in covered])
+            with _timed(timings, "match"):
+                products = self._products(frame, shown)
+                target = self._sight_target(frame, shown, products, motion)
+        size = (frame.image.shape[1], frame.image.shape[0])
+        return Sightings(frame.stamp_ns, frame.frame_id, size, tuple(products), target, timings)
+
+    def _open_index(self) -> Index:
+        encoder = self.encoder.card.sha256
+        self.catalogue.embed_missing(encoder, self.encoder.embed)
+        self._names = {product.id: product.name for product in self.catalogue.list()}
+        return Index.open(self.catalogue, encoder)
+
+    def _refresh_index(self) -> None:
+        """Follow changes that this or another process made to the catalogue."""
+        if self.catalogue.generation == self._index.references.generation:
+            return
+        self._index = self._open_index()
+        target = self._target
+        if target is None:
+            return
+        if target.product_id != target.target_id:
+            self._target = Target.from_references(
+                target.target_id, target.name, target.references, self._index, self.matcher
+            )
+            return
+        references = self._index.of_product(target.product_id)
+        self._target = Target(target.target_id, target.name, references, target.product_id) if len(references) else None
+
+    def _change_target(self, target: Target | None) -> None:
+        self._target = target
+        self._candidates.clear()
+        self._watch.reset()
+
+    def _covered(self, tracks: Sequence[Track], frame: Frame, motion: Affine) -> set[int]:
+        """The tracks that something stands before; they are held. Also drops what is known of tracks that are gone."""
+        alive = {track.track_id for track in tracks}
+        self._evidence = {track_id: known for track_id, known in self._evidence.items() if track_id in alive}
+        if frame.depth is None:
+            return set()
+        growth = float(np.sqrt(abs(np.linalg.det(motion[:, :2]))))
+        depths = {track.track_id: _depths(track.box, frame) for track in tracks}
+        self._distances.update(depths, frame.stamp_ns, growth)
+        covered = {track_id for track_id in alive if self._distances.covered(track_id, frame.stamp_ns)}
+        self._tracker.hold(covered, frame.stamp_ns)
+        return covered
+
+    def _shown(self, tracks: Sequence[Track], covered: set[int], stamp_ns: int) -> list[Track]:
+        limit_ns = self.settings.coast_s * 1e9
+        return [
+            track
+            for track in tracks
+            if track.confirmed and (stamp_ns - track.last_seen_ns <= limit_ns or track.track_id in covered)
+        ]
+
+    def _look(self, frame: Frame, tracks: Sequence[Track]) -> None:
+        """Embed the tracks that deserve it."""
+        size = (frame.image.shape[1], frame.image.shape[0])
+        visible = [track for track in tracks if track.confirmed and track.detection is not None]
+        looks = choose_looks(visible, self._evidence, self._candidates, frame.stamp_ns, size, self.settings.evidence)
+        if not looks:
+            return
+        embeddings = self.encoder.embed_boxes(frame.image, np.stack([track.box for track in looks]))
+        for track, embedding in zip(looks, embeddings, strict=True):
+            weight = look_weight(track, size)
+            evidence = self._evidence.get(track.track_id)
+            if evidence is None:
+                evidence = Evidence(np.zeros_like(embedding), 0, track.box, False)
+                self._evidence[track.track_id] = evidence
+            evidence.add(embedding, weight, self.settings.evidence)
+            evidence.looked_ns, evidence.looked_box = frame.stamp_ns, track.box
+            evidence.cut_off = touches_border(track.box, size)
+
+    def _products(self, frame: Frame, shown: Sequence[Track]) -> list[TrackedProduct]:
+        """What is published of each track, with its best catalogue entry."""
+        if not shown:
+            return []
+        similarities, ids = self._index.best_product(self._embeddings(shown))
+        camera = self._camera(frame)
+        return [
+            TrackedProduct(
+                track_id=track.track_id,
+                box=track.box,
+                score=track.score,
+                product_id=product_id,
+                product_name=self._names.get(product_id, ""),
+                similarity=float(similarity) if product_id else 0.0,
+                bearing=camera.bearing(float(track.box[0] + track.box[2]) / 2, float(track.box[1] + track.box[3]) / 2),
+                position=self._position(track, frame, camera),
+            )
+            for track, similarity, product_id in zip(shown, similarities, ids, strict=True)
+        ]
+
+    def _position(self, track: Track, frame: Frame, camera: CameraModel) -> Position | None:
+        """Where a product is; while it is covered, at the distance that it had."""
+        if frame.depth is None or frame.depth.size == 0:
+            return None
+        if not self._distances.covered(track.track_id, frame.stamp_ns):
+            height, width = frame.depth.shape[:2]
+            measured = box_position(_on_depth(track.box, frame), frame.depth, camera.scaled(width, height))
+            return None if measured is None else Position(*measured)
+        distance = self._distances.distance(track.track_id)
+        if distance is None:
+            return None
+        return Position(*position_at(track.box, distance, camera))
+
+    def _embeddings(self, tracks: Sequence[Track]) -> FloatArray:
+        """T×D; zero rows for tracks that have not been looked at, which are like nothing."""
+        rows = np.zeros((len(tracks), self.encoder.dimensions), np.float32)
+        for row, track in enumerate(tracks):
+            if (evidence := self._evidence.get(track.track_id)) is not None:
+                rows[row] = evidence.embedding
+        return rows
+
+    def _camera(self, frame: Frame) -> CameraModel:
+        height, width = frame.image.shape[:2]
+        if frame.camera is None:
+            return CameraModel.from_field_of_view(width, height, self.settings.field_of_view_degrees)
+        return frame.camera.scaled(width, height)
+
+    def _sight_target(
+        self, frame: Frame, shown: Sequence[Track], products: Sequence[TrackedProduct], motion: Affine
+    ) -> TargetSighting | None:
+        target = self._target
+        if target is None:
+            return None
+        known = [row for row, track in enumerate(shown) if track.track_id in self._evidence]
+        track_ids = [shown[row].track_id for row in known]
+        match = self._match(target, [shown[row] for row in known])
+        self._candidates = {
+            track_id
+            for track_id, probability in zip(track_ids, match.probabilities, strict=True)
+            if probability >= self.matcher.thresholds.present
+        }
+        size = (frame.image.shape[1], frame.image.shape[0])
+        whole = bool(shown) and len(known) >= self.settings.whole_view * len(shown)
+        decision = self._watch.update(match, track_ids, whole, frame.stamp_ns, motion, size)
+        best = None if match.best is None or decision is Decision.LOST else products[known[match.best]]
+        runner_up = None if match.runner_up is None else match.runner_up
+        return TargetSighting(
+            stamp_ns=frame.stamp_ns,
+            frame_id=frame.frame_id,
+            target_id=target.target_id,
+            target_name=target.name,
+            decision=decision,
+            probability=0.0 if match.best is None else float(match.probabilities[match.best]),
+            product=best,
+            runner_up=None if runner_up is None else products[known[runner_up]],
+            runner_up_probability=0.0 if runner_up is None else float(match.probabilities[runner_up]),
+        )
+
+    def _match(self, target: Target, tracks: Sequence[Track]) -> Match:
+        embeddings = self._embeddings(tracks)
+        chosen = next((row for row, track in enumerate(tracks) if track.track_id == self._watch.chosen), None)
+        other, _ = self._index.best_product(embeddings, without=target.product_id)
+        return self.matcher.decide(embeddings, reference_similarity(embeddings, target.references), other, chosen)
+
+
+def _depths(box: BoxArray, frame: Frame) -> Measured | None:
+    """Metres to what is seen in a box of the colour image; None without usable depth."""
+    if frame.depth is None or frame.depth.size == 0:
+        return None
+    box = _on_depth(box, frame)
+    middle, front = box_depth(box, frame.depth), front_depth(box, frame.depth)
+    return None if middle is None or front is None else Measured(middle[0], front)
+
+
+def _on_depth(box: BoxArray, frame: Frame) -> BoxArray:
+    """A box of the colour image in pixels of the aligned depth image, which may be smaller."""
+    assert frame.depth is not None
+    height, width = frame.depth.shape[:2]
+    scale = np.array([width / frame.image.shape[1], height / frame.image.shape[0]] * 2, np.float32)
+    return np.asarray(box * scale, np.float32)
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    timings[stage] = (time.perf_counter() - started) * 1e3

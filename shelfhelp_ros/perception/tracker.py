@@ -1,0 +1,127 @@
+"""Which detection is which product from frame to frame: IoU with the predicted boxes, Hungarian assignment."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from shelfhelp_ros.geometry import BoxArray, iou
+from shelfhelp_ros.perception.motion import Affine, BoxFilter, FilterNoise, still
+from shelfhelp_ros.sightings import Detections
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """``min_iou``: least overlap of a detection with a track's predicted box. ``confirm_hits``: detections until a
+    track is believed. ``max_missed_s``: seconds without a detection until it is dropped."""
+
+    min_iou: float = 0.2
+    confirm_hits: int = 2
+    max_missed_s: float = 1.0
+    noise: FilterNoise = field(default_factory=FilterNoise)
+
+
+@dataclass(frozen=True)
+class Track:
+    """A product as it stands after one frame. ``detection`` is its row in this frame's detections, None if unseen."""
+
+    track_id: int
+    box: npt.NDArray[np.float32]
+    score: float
+    hits: int
+    confirmed: bool
+    last_seen_ns: int
+    detection: int | None
+
+
+@dataclass
+class _Trail:
+    track_id: int
+    filter: BoxFilter
+    score: float
+    last_seen_ns: int
+    hits: int = 1
+    detection: int | None = None
+
+
+class Tracker:
+    """Keeps one id for one product. Ids begin at 1 and are never used twice."""
+
+    def __init__(self, settings: TrackerSettings | None = None) -> None:
+        self.settings = settings or TrackerSettings()
+        self._trails: list[_Trail] = []
+        self._next_id = 1
+        self._stamp_ns: int | None = None
+
+    def update(self, detections: Detections, stamp_ns: int, motion: Affine | None = None) -> list[Track]:
+        """Take in one frame's detections; ``motion`` is the camera's motion in the image since the frame before.
+
+        Returns every live track by id, those without a detection in this frame at their predicted box. A stamp older
+        than the last one (a bag that starts again) begins anew, with new ids.
+        """
+        seconds = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
+        if seconds < 0:
+            self._trails.clear()
+        self._stamp_ns = stamp_ns
+        for trail in self._trails:
+            trail.filter.predict(max(seconds, 0.0), still() if motion is None else motion)
+            trail.detection = None
+        unmatched = self._assign(detections, stamp_ns)
+        limit_ns = self.settings.max_missed_s * 1e9
+        self._trails = [trail for trail in self._trails if self._alive(trail, stamp_ns, limit_ns)]
+        for row in unmatched:
+            self._begin(detections, row, stamp_ns)
+        return [self._snapshot(trail, detections) for trail in self._trails]
+
+    def hold(self, track_ids: Collection[int], stamp_ns: int) -> None:
+        """Count tracks without a detection as seen: they stand still on the shelf, only the camera moves them."""
+        for trail in self._trails:
+            if trail.track_id in track_ids and trail.detection is None:
+                trail.last_seen_ns = stamp_ns
+                trail.filter.stand()
+
+    def _assign(self, detections: Detections, stamp_ns: int) -> list[int]:
+        """Give detections to trails; returns the rows that are nobody's."""
+        if not self._trails or not len(detections):
+            return list(range(len(detections)))
+        predicted: BoxArray = np.stack([trail.filter.box for trail in self._trails])
+        overlap = iou(predicted, detections.boxes)
+        # Below the gate a pair costs so much that it is only taken when the row has nothing else; it is dropped below.
+        trails, rows = linear_sum_assignment(np.where(overlap >= self.settings.min_iou, 1 - overlap, 1e3))
+        taken = set()
+        for index, row in zip(trails, rows, strict=True):
+            if overlap[index, row] < self.settings.min_iou:
+                continue
+            trail = self._trails[index]
+            trail.filter.correct(detections.boxes[row])
+            trail.score, trail.last_seen_ns, trail.detection = float(detections.scores[row]), stamp_ns, int(row)
+            trail.hits += 1
+            taken.add(int(row))
+        return [row for row in range(len(detections)) if row not in taken]
+
+    def _alive(self, trail: _Trail, stamp_ns: int, limit_ns: float) -> bool:
+        """An unconfirmed track dies with its first miss, a confirmed one when it has been unseen too long."""
+        if trail.detection is not None:
+            return True
+        return trail.hits >= self.settings.confirm_hits and stamp_ns - trail.last_seen_ns <= limit_ns
+
+    def _begin(self, detections: Detections, row: int, stamp_ns: int) -> None:
+        box_filter = BoxFilter(detections.boxes[row], self.settings.noise)
+        self._trails.append(_Trail(self._next_id, box_filter, float(detections.scores[row]), stamp_ns, detection=row))
+        self._next_id += 1
+
+    def _snapshot(self, trail: _Trail, detections: Detections) -> Track:
+        seen = trail.detection
+        return Track(
+            track_id=trail.track_id,
+            box=trail.filter.box if seen is None else detections.boxes[seen],
+            score=trail.score,
+            hits=trail.hits,
+            confirmed=trail.hits >= self.settings.confirm_hits,
+            last_seen_ns=trail.last_seen_ns,
+            detection=seen,
+        )

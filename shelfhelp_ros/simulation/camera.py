@@ -1,0 +1,224 @@
+"""A shelf, a camera and a hand in one: what stands in for the robot's camera and its wearer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.geometry import CameraModel
+from shelfhelp_ros.simulation.contact import PackBodies
+from shelfhelp_ros.simulation.effects import Effects
+from shelfhelp_ros.simulation.layout import LAYOUTS, Pack
+from shelfhelp_ros.simulation.products import Product, make_products, products_from_folder
+from shelfhelp_ros.simulation.scene import CameraPose, Look, RenderedFrame, SceneSettings, ShelfScene
+from shelfhelp_ros.simulation.shopper import NEGATIVE, HandSettings, SimulatedHand, turn_asked_for
+from shelfhelp_ros.simulation.views import pick_products
+
+Vector = npt.NDArray[np.float64]
+Motion = Literal["still", "handheld", "pan"]
+MOTIONS: tuple[Motion, ...] = ("still", "handheld", "pan")
+
+TURN_SPEED = 25.0
+TURN_LIMIT = 40.0
+
+
+@dataclass(frozen=True)
+class ShelfSettings:
+    """What to simulate. ``products`` is how many different ones are offered; ``packshots`` a folder of pictures to use
+    as packs; ``layout`` one of ``layout.LAYOUTS``; ``distance`` metres from the camera to the shelf's edge;
+    ``field_of_view`` horizontal degrees; ``motion`` of the camera; ``random_look`` a shop by the seed instead of a
+    plain bright one.
+    """
+
+    seed: int = 0
+    products: int = 20
+    packshots: str = ""
+    layout: str = "normal"
+    width: int = 640
+    height: int = 480
+    field_of_view: float = 62.0
+    distance: float = 0.75
+    motion: Motion = "handheld"
+    hand: bool = True
+    shadows: bool = False
+    random_look: bool = False
+    effects: Effects = field(default_factory=Effects)
+    hand_settings: HandSettings = field(default_factory=HandSettings)
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise ShelfHelpError(f"the layout is {self.layout!r}; it has to be one of {', '.join(LAYOUTS)}")
+        if self.motion not in MOTIONS:
+            raise ShelfHelpError(f"the camera's motion is {self.motion!r}; it has to be one of {', '.join(MOTIONS)}")
+        if not (16 <= self.width <= 4096 and 16 <= self.height <= 4096):
+            raise ShelfHelpError(
+                f"the picture's size is {self.width}x{self.height}; each side has to be 16 to 4096 pixels"
+            )
+
+
+@dataclass(frozen=True)
+class PackTruth:
+    """Where one pack is: its number, its product, and the middle of its front (3,), metres in the optical frame."""
+
+    pack: int
+    product: Product
+    position: Vector
+
+
+class SimulatedShelf:
+    """A camera before a shelf, and a hand. Time passes only in ``step``.
+
+    The same settings and the same calls give the same pictures on one machine. Close it when done, or use it in a
+    ``with`` statement. OpenGL contexts belong to a thread: make, use and close it in the same one.
+    """
+
+    frame_id = "camera_color_optical_frame"
+
+    def __init__(self, settings: ShelfSettings | None = None) -> None:
+        self.settings = settings = settings or ShelfSettings()
+        rng = np.random.default_rng([settings.seed, 0xCA])
+        layout = LAYOUTS[settings.layout]
+        look = Look.sample(rng) if settings.random_look else Look()
+        scene_settings = SceneSettings(
+            layout,
+            look,
+            settings.effects,
+            settings.width,
+            settings.height,
+            settings.field_of_view,
+            settings.shadows,
+            texture=256,
+        )
+        offered = _offered_products(settings, rng, layout.rows)
+        self._scene = ShelfScene(offered, settings.seed, scene_settings)
+        self._bodies = PackBodies(self._scene.stock.packs)
+        self._waves = rng.uniform(0, 2 * np.pi, 6)
+        self._middle = np.array([0.0, 0.0, self._scene.stock.top / 2])
+        self._turn = np.zeros(2)
+        self._turn_goal = np.zeros(2)
+        self.time = 0.0
+        self.hand = SimulatedHand(self._hand_start(), settings.seed, settings.hand_settings)
+
+    def __enter__(self) -> SimulatedShelf:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the OpenGL context back."""
+        self._scene.close()
+
+    @property
+    def camera(self) -> CameraModel:
+        """The pinhole camera of the pictures."""
+        return self._scene.camera
+
+    @property
+    def packs(self) -> tuple[Pack, ...]:
+        """Every pack on the shelf; their order is that of the numbers in truths and frames."""
+        return self._scene.stock.packs
+
+    @property
+    def products(self) -> list[Product]:
+        """The different products that stand on the shelf, by id."""
+        unique = {pack.product.id: pack.product for pack in self.packs}
+        return [unique[product_id] for product_id in sorted(unique)]
+
+    @property
+    def camera_pose(self) -> CameraPose:
+        """Where the camera is now."""
+        position = self._middle + np.array([0.0, -self.settings.distance, 0.05])
+        yaw, pitch = np.radians(self._turn)
+        if self.settings.motion == "handheld":
+            wave = np.sin(self.time * np.array([1.3, 1.9, 1.1, 0.7, 1.6, 0.9]) + self._waves)
+            position = position + wave[:3] * np.array([0.012, 0.006, 0.008])
+            yaw, pitch = yaw + wave[3] * 0.012, pitch + wave[4] * 0.008
+            roll = float(wave[5]) * 0.8
+        elif self.settings.motion == "pan":
+            sweep = np.sin(self.time * 0.5 + self._waves[0])
+            reach = sweep * self._scene.stock.layout.width * 0.25
+            position = position + np.array([reach, 0, 0.04 * np.sin(self.time * 0.8)])
+            yaw, roll = yaw + 0.1 * float(np.cos(self.time * 0.5)), 0.0
+        else:
+            roll = 0.0
+        forward = np.array([np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
+        return CameraPose.looking_at(position, position + forward, roll)
+
+    @property
+    def hand_position(self) -> Vector:
+        """The fingertips (3,), metres in the optical frame."""
+        return self.camera_pose.to_optical(self.hand.position)
+
+    @property
+    def touched(self) -> Product | None:
+        """The product that the hand touches."""
+        return None if self.hand.touched is None else self.packs[self.hand.touched].product
+
+    def hear(self, text: str, axis: str = "", distance: float = math.nan, phase: str = "") -> None:
+        """Something is said to the person now; see ``SimulatedHand.hear``.
+
+        English words count where the numbers leave something open: *turn* and *point* move the camera instead of the
+        hand, and without a distance *left*, *up* and *back* are the negative sides.
+        """
+        words = text.lower().replace(".", " ").split()
+        turn = turn_asked_for(words)
+        if turn is not None:
+            self._turn_goal = np.clip(self._turn + np.array(turn), -TURN_LIMIT, TURN_LIMIT)
+            return
+        if axis and math.isnan(distance):
+            distance = math.copysign(self.settings.hand_settings.blind_step, -1 if NEGATIVE.intersection(words) else 1)
+        self.hand.hear(axis, distance, self.camera_pose.rotation, self.time, phase)
+
+    def step(self, seconds: float) -> None:
+        """Let time pass for the camera and the hand."""
+        remaining = seconds
+        while remaining > 1e-9:
+            tick = min(remaining, 0.02)
+            self.time += tick
+            remaining -= tick
+            self._turn += np.clip(self._turn_goal - self._turn, -TURN_SPEED * tick, TURN_SPEED * tick)
+            self.hand.step(tick, self.time, self._bodies)
+
+    def render(self, truth: bool = True) -> RenderedFrame:
+        """The camera's picture now."""
+        self._scene.move_hand(self.hand.position if self.settings.hand else None)
+        return self._scene.render(self.camera_pose, truth=truth)
+
+    def ground_truth(self, product_id: str) -> list[PackTruth]:
+        """Every pack of a product, the nearest to the camera's axis first; empty when it is not on the shelf."""
+        pose = self.camera_pose
+        truths = [
+            PackTruth(index, pack.product, pose.to_optical(pack.front))
+            for index, pack in enumerate(self.packs)
+            if pack.product.id == product_id
+        ]
+        return sorted(truths, key=lambda truth: float(np.hypot(*truth.position[:2]) / truth.position[2]))
+
+    def hand_distance(self, product_id: str) -> float:
+        """Metres from the fingertips to the surface of the nearest pack of a product; infinite when there is none."""
+        distances = self._bodies.distances(self.hand.position)
+        return min(
+            (float(d) for d, p in zip(distances, self.packs, strict=True) if p.product.id == product_id),
+            default=math.inf,
+        )
+
+    def _hand_start(self) -> Vector:
+        """Half-way to the shelf, low in the picture."""
+        reach = self.settings.distance * 0.55
+        drop = reach * self.camera.cy / self.camera.fy * 0.55
+        return np.asarray(self._middle + np.array([0.05, -self.settings.distance + reach, 0.05 - drop]))
+
+
+def _offered_products(settings: ShelfSettings, rng: np.random.Generator, rows: int) -> list[Product]:
+    if settings.packshots:
+        return products_from_folder(Path(settings.packshots))
+    return pick_products(
+        rng, make_products(settings.seed, max(200, 8 * settings.products)), settings.products, rows + 1
+    )

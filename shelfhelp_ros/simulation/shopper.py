@@ -1,0 +1,124 @@
+"""A simulated person's hand, which follows what is said after a while and not exactly.
+
+A first, simple model: a movement is asked for along one axis of the camera's optical frame; after a reaction time the
+hand moves there with a gain and a scatter of its own, no faster than a person reaches without seeing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfhelp_ros.simulation.contact import PackBodies
+
+Vector = npt.NDArray[np.float64]
+
+AXES = {"x": 0, "y": 1, "z": 2}
+NEGATIVE = frozenset({"left", "up", "back"})
+# Degrees to the right and up that the head turns for a word, unless "a little" or "far" is said with it.
+TURN_DEGREES = 12.0
+TURN_WORDS = {"left": (-1, 0), "right": (1, 0), "higher": (0, 1), "lower": (0, -1)}
+TURN_SIZES = {"little": 0.4, "far": 2.0, "much": 2.0}
+STOPPING_PHASES = ("confirm", "lost", "ambiguous", "absent", "stale", "stopped")
+
+
+def turn_asked_for(words: list[str]) -> tuple[float, float] | None:
+    """Degrees to the right and up that English words ask the camera to turn; None when they ask for nothing such."""
+    if not words or words[0] not in ("turn", "point"):
+        return None
+    size = TURN_DEGREES * next((TURN_SIZES[word] for word in words if word in TURN_SIZES), 1.0)
+    return next(((right * size, up * size) for word, (right, up) in TURN_WORDS.items() if word in words), None)
+
+
+@dataclass(frozen=True)
+class HandSettings:
+    """How a person moves. ``reaction`` seconds and its spread; ``gain`` moved per asked metre and its spread (a
+    standing trait of the person), ``scatter`` relative error of every single movement; ``speed`` metres a second;
+    ``tremor`` metres; ``blind_step`` metres moved when no distance is told; ``radius`` of the fingertips in metres.
+    """
+
+    reaction: float = 0.45
+    reaction_spread: float = 0.1
+    gain: float = 0.95
+    gain_spread: float = 0.1
+    scatter: float = 0.12
+    speed: float = 0.4
+    settle: float = 0.12
+    tremor: float = 0.0015
+    blind_step: float = 0.1
+    radius: float = 0.009
+
+
+@dataclass(frozen=True)
+class _Intention:
+    """A movement that begins at ``due`` seconds: ``shift`` (3,) metres in the world; None is to stand still."""
+
+    due: float
+    shift: Vector | None
+
+
+class SimulatedHand:
+    """The fingertips of a person who hears. The same seed and the same calls give the same movements."""
+
+    def __init__(self, position: Vector, seed: int = 0, settings: HandSettings | None = None) -> None:
+        self.settings = settings or HandSettings()
+        self._rng = np.random.default_rng([seed, 0x4A])
+        self._gain = max(0.3, self.settings.gain + self.settings.gain_spread * float(self._rng.standard_normal()))
+        self.position: Vector = np.array(position, float)
+        self._goal: Vector = self.position.copy()
+        self._intention: _Intention | None = None
+        self._touched: int | None = None
+        self._reaching = False
+
+    @property
+    def touched(self) -> int | None:
+        """The number of the pack that the fingertips touch, or None."""
+        return self._touched
+
+    def hear(self, axis: str, distance: float, rotation: npt.NDArray[np.float64], now: float, phase: str = "") -> None:
+        """Something was said at ``now`` seconds; the newest thing said replaces what was to be done before.
+
+        ``axis`` x, y or z of the optical frame with a signed ``distance`` in metres (NaN: a short step to the positive
+        side); empty when it is no direction. ``rotation`` 3×3 turns the optical frame into the world. Phase *done*
+        makes the hand reach on until it touches something, *stopped* and the like make it stand still.
+        """
+        late = self.settings.reaction + self.settings.reaction_spread * abs(float(self._rng.standard_normal()))
+        error = 1 + self.settings.scatter * float(self._rng.standard_normal())
+        if axis in AXES:
+            length = self.settings.blind_step if math.isnan(distance) else distance
+            self._intention = _Intention(now + late, rotation[:, AXES[axis]] * length * self._gain * error)
+        elif phase == "done":
+            self._intention = _Intention(now + late, np.array([0.0, 0.12, 0.0]))
+        elif phase in STOPPING_PHASES:
+            self._intention = _Intention(now + late, None)
+
+    def step(self, seconds: float, now: float, bodies: PackBodies) -> None:
+        """Let ``seconds`` pass until ``now``; the hand stops at the packs and remembers which one it touches."""
+        if self._intention is not None and now >= self._intention.due:
+            shift = self._intention.shift
+            self._goal = self.position.copy() if shift is None else self.position + shift
+            self._intention = None
+        remaining = self._goal - self.position
+        length = float(np.linalg.norm(remaining))
+        # An exponential approach, cut off at the top speed, slows down before the goal as a reach does.
+        travel = min(length * (1 - math.exp(-seconds / self.settings.settle)), self.settings.speed * seconds)
+        if length > 1e-9:
+            self._slide(remaining / length * travel, bodies)
+        self._slide(self.settings.tremor * math.sqrt(seconds) * self._rng.standard_normal(3), bodies)
+        near = bodies.clearance(self.position) < self.settings.radius + 0.003
+        self._touched = int(np.argmin(bodies.distances(self.position))) if near else None
+
+    def _slide(self, shift: Vector, bodies: PackBodies) -> None:
+        """Move by ``shift`` (3,) metres, axis by axis, each as far as it does not push into a pack."""
+        for axis in range(3):
+            clearance = bodies.clearance(self.position)
+            for share in (1.0, 0.5, 0.25, 0.125):
+                moved = self.position.copy()
+                moved[axis] += share * shift[axis]
+                after = bodies.clearance(moved)
+                if after >= self.settings.radius or after >= clearance:
+                    self.position = moved
+                    break
