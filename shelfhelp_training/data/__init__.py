@@ -1,0 +1,1 @@
+"""Data sets: loading of boxes and crops, splits, augmentation."""

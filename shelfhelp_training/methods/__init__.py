@@ -1,0 +1,1 @@
+"""What is trained: one module per method, each with its own Lightning module."""
