@@ -1,0 +1,176 @@
+"""Found, ambiguous or absent: golden cases of the decision, and properties of the probability."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shelfhelp_ros.catalogue.matching import (
+    Matcher,
+    Thresholds,
+    Verdict,
+    posterior,
+    reference_similarity,
+    sigmoid,
+)
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.inference.card import Calibration
+
+# Even odds at a cosine of 0.6; 0.75 is sure, 0.45 is surely not.
+CALIBRATION = Calibration(
+    {"similarity": 20.0}, -12.0, {"found": 0.7, "present": 0.3, "ambiguous_margin": 0.15}, "golden"
+)
+MATCHER = Matcher(CALIBRATION)
+COSINES = st.floats(-1, 1, width=32)
+
+
+def crops(alike: list[list[float]]) -> np.ndarray:
+    """Unit vectors with the given cosines to each other, from their Gram matrix."""
+    values, vectors = np.linalg.eigh(np.array(alike))
+    assert (values > -1e-6).all(), "no vectors have these cosines"
+    return (vectors * np.sqrt(np.clip(values, 0, None))).astype(np.float32)
+
+
+def apart(count: int) -> np.ndarray:
+    """Crops of products that have nothing in common."""
+    return np.eye(count, dtype=np.float32)
+
+
+def decide(embeddings, target, other=None, prefer=None):
+    other = [-1.0] * len(target) if other is None else other
+    return MATCHER.decide(embeddings, np.array(target, np.float32), np.array(other, np.float32), prefer)
+
+
+def test_clear_match():
+    """One crop is like the target, the others are not."""
+    match = decide(apart(3), [0.2, 0.8, 0.3])
+    assert (match.verdict, match.best, match.rivalled) == (Verdict.FOUND, 1, False)
+    assert match.probabilities[1] == pytest.approx(1 / (1 + np.exp(-4)), rel=1e-4)
+    assert match.ranked(0.3) == [1]
+
+
+def test_nothing_like_it():
+    """No crop reaches the threshold of presence, and no crop at all."""
+    assert decide(apart(3), [0.2, 0.1, 0.5]).verdict is Verdict.ABSENT
+    empty = decide(np.zeros((0, 4), np.float32), [])
+    assert (empty.verdict, empty.best, empty.ranked(0.3)) == (Verdict.ABSENT, None, [])
+
+
+def test_likely_but_not_sure():
+    """Between present and found the product is not named, though nothing rivals it."""
+    match = decide(apart(2), [0.6, 0.1])
+    assert (match.verdict, match.best, match.rivalled) == (Verdict.AMBIGUOUS, 0, False)
+
+
+def test_two_products_too_alike():
+    """A different product in view that is about as likely makes the choice ambiguous and is named."""
+    match = decide(apart(3), [0.80, 0.1, 0.78])
+    assert (match.verdict, match.best, match.runner_up, match.rivalled) == (Verdict.AMBIGUOUS, 0, 2, True)
+
+
+def test_equally_poor_is_not_too_alike():
+    """Crops that are all a little like the target leave it unsure; they are no two products too alike to choose."""
+    match = decide(apart(3), [0.58, 0.57, 0.57])
+    assert (match.verdict, match.rivalled) == (Verdict.AMBIGUOUS, False)
+
+
+def test_weaker_rival_does_not_matter():
+    """A different product that is clearly less likely leaves the target found."""
+    match = decide(apart(2), [0.80, 0.62])
+    assert (match.verdict, match.best, match.runner_up) == (Verdict.FOUND, 0, 1)
+
+
+def test_facings_are_no_rivals():
+    """Three facings of one product are alike among themselves: found, with no rival, the likeliest chosen."""
+    alike = [[1, 0.95, 0.93, 0.1], [0.95, 1, 0.94, 0.1], [0.93, 0.94, 1, 0.1], [0.1, 0.1, 0.1, 1]]
+    match = decide(crops(alike), [0.80, 0.82, 0.79, 0.2])
+    assert (match.verdict, match.best, match.runner_up) == (Verdict.FOUND, 1, 3)
+    assert match.same.tolist() == [True, True, True, False]
+    assert match.ranked(0.3) == [1, 0, 2]
+
+
+def test_choice_sticks_among_facings():
+    """The facing chosen before is kept while another is a little likelier, and given up when it is much likelier."""
+    alike = [[1, 0.95], [0.95, 1]]
+    assert decide(crops(alike), [0.80, 0.82], prefer=0).best == 0
+    assert decide(crops(alike), [0.66, 0.85], prefer=0).best == 1
+
+
+def test_choice_does_not_stick_to_another_product():
+    """What was chosen before is given up when it turns out to be a different, less likely product."""
+    assert decide(apart(2), [0.70, 0.85], prefer=0).best == 1
+
+
+def test_near_duplicate_in_view():
+    """Two flavours that resemble each other less than each resembles the reference are rivals, not facings."""
+    match = decide(crops([[1, 0.7], [0.7, 1]]), [0.82, 0.81])
+    assert (match.verdict, match.rivalled) == (Verdict.AMBIGUOUS, True)
+
+
+def test_rival_in_the_catalogue():
+    """A crop about as similar to another catalogue product is ambiguous; one more similar to it is not the target."""
+    close = decide(apart(1), [0.80], [0.79])
+    assert (close.verdict, close.rivalled, close.runner_up) == (Verdict.AMBIGUOUS, True, None)
+    assert decide(apart(1), [0.70], [0.90]).verdict is Verdict.ABSENT
+    assert decide(apart(1), [0.80], [0.50]).verdict is Verdict.FOUND
+
+
+def test_unembedded_crops_are_like_nothing():
+    """A zero row, as a degenerate box gives, is never chosen and never the same as anything."""
+    embeddings = np.zeros((2, 3), np.float32)
+    embeddings[0, 0] = 1
+    match = decide(embeddings, [0.8, 0.0])
+    assert match.same.tolist() == [True, False]
+    assert match.best == 0
+
+
+@given(COSINES, COSINES, st.floats(0, 0.5, width=32))
+def test_probability_is_monotone(target, other, step):
+    """More like the target is likelier; more like another product is less likely; alone it is the plain calibration."""
+    probability = MATCHER.probability
+    one, two = np.float32([target]), np.float32([other])
+    assert 0 <= probability(one, two)[0] <= 1
+    assert probability(one + step, two)[0] >= probability(one, two)[0] - 1e-6
+    assert probability(one, two + step)[0] <= probability(one, two)[0] + 1e-6
+    assert probability(one, two)[0] <= MATCHER.probability_same(one)[0] + 1e-6
+    np.testing.assert_allclose(probability(one, np.float32([-1])), MATCHER.probability_same(one), atol=1e-4)
+
+
+@given(st.floats(-30, 30), st.floats(-30, 30))
+def test_the_cases_are_exclusive(first, second):
+    """Target, the other product and neither: their probabilities sum to one."""
+    first, second = np.float32([first]), np.float32([second])
+    neither = 1 / (1 + np.exp(np.float64(first)) + np.exp(np.float64(second)))
+    np.testing.assert_allclose(posterior(first, second) + posterior(second, first) + neither, 1, atol=1e-5)
+
+
+def test_sigmoid_does_not_overflow():
+    """Extreme values are 0 and 1, without a warning."""
+    with np.errstate(over="raise", invalid="raise"):
+        np.testing.assert_allclose(sigmoid(np.float32([-500, 0, 500])), [0, 0.5, 1], atol=1e-30)
+
+
+def test_reference_similarity():
+    """The best of several references counts; a product without references is like nothing."""
+    out = reference_similarity(np.eye(2, dtype=np.float32), np.array([[1, 0], [0.6, 0.8]], np.float32))
+    np.testing.assert_allclose(out, [1, 0.8])
+    assert reference_similarity(apart(2), np.zeros((0, 2), np.float32)).tolist() == [-1, -1]
+
+
+def test_thresholds_fall_back():
+    """What a card leaves out has a sensible value, and present never exceeds found."""
+    assert Thresholds.from_calibration(None) == Thresholds()
+    given_found = dataclasses.replace(CALIBRATION, thresholds={"found": 0.2})
+    assert Thresholds.from_calibration(given_found) == Thresholds(found=0.2, present=0.2)
+
+
+def test_calibrations_that_cannot_be_used():
+    """No calibration, or one over features this version does not compute, is refused at once."""
+    with pytest.raises(ShelfHelpError, match="no calibration"):
+        Matcher(None)
+    with pytest.raises(ShelfHelpError, match="over inliers, similarity"):
+        Matcher(dataclasses.replace(CALIBRATION, coefficients={"similarity": 1.0, "inliers": 2.0}))

@@ -1,0 +1,37 @@
+"""Fixtures shared by every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """The folder of real photographs, or a skip that says how to provide it."""
+    folder = Path(os.environ.get("SHELFHELP_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "cornershop").is_dir():
+        pytest.skip(f"no real photographs at {folder}; set SHELFHELP_DATA to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with small real ONNX models (see tiny_models.py), for tests that need no trained weights."""
+    pytest.importorskip("onnx", reason="onnx writes the small models of the tests")
+    from tiny_models import write_models
+
+    return write_models(tmp_path_factory.mktemp("models"), side=320)
+
+
+@pytest.fixture(scope="session")
+def shipped_models() -> Path:
+    """The model folder that comes with the package."""
+    folder = REPOSITORY / "shelfhelp_ros" / "models"
+    if not (folder / "detector.onnx").is_file() or not (folder / "encoder.onnx").is_file():
+        pytest.skip("this checkout carries no trained models")
+    return folder

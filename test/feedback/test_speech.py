@@ -1,0 +1,353 @@
+"""The speaker, on voices that are really there: listened to by duration and energy, cut off at once."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.feedback.espeak import EspeakVoice
+from shelfhelp_ros.feedback.speech import Speaker, open_speaker
+from shelfhelp_ros.feedback.voice import TextVoice, Utterance, VoiceFailure
+from shelfhelp_ros.guidance.listener import speech_seconds
+
+needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+
+SENTENCES = (
+    "A little to the left.",
+    "Reach forward about a foot and a half.",
+    "I lost sight of it. Hold still.",
+    "Two products look alike: Red Beans on the left and Kidney Beans on the right. Hold still while I compare them.",
+)
+
+
+def heard(path: Path) -> tuple[float, float]:
+    """Seconds of sound in a WAV file, and its loudness (root mean square of full scale)."""
+    with wave.open(str(path)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16) / 32768
+        return len(samples) / file.getframerate(), float(np.sqrt(np.mean(samples**2)))
+
+
+class Events:
+    """What a speaker reports, in order, and a way to wait for it."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[str, object]] = []
+        self._changed = threading.Condition()
+
+    def started(self, text: str) -> None:
+        self._add(("started", text))
+
+    def finished(self, text: str, completed: bool) -> None:
+        self._add(("finished", completed))
+
+    def _add(self, entry: tuple[str, object]) -> None:
+        with self._changed:
+            self.log.append(entry)
+            self._changed.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.log) >= count, 20)
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
+
+
+@pytest.fixture
+def text_speaker(events):
+    written: list[str] = []
+    speaker = open_speaker("text", 600, write=written.append, on_started=events.started, on_finished=events.finished)
+    speaker.written = written
+    yield speaker
+    speaker.close()
+
+
+# espeak-ng
+
+
+@needs_espeak
+def test_the_sound_of_sentences(tmp_path):
+    """Each sentence is as long as the pacing reckons, within a fifth, and is no silence."""
+    speaker = open_speaker("espeak-ng", 600, wav_folder=tmp_path)
+    for sentence in SENTENCES:
+        speaker.say(sentence)
+        assert speaker.wait(20)
+    speaker.close()
+    files = sorted(tmp_path.glob("*.wav"))
+    assert [path.name for path in files] == ["0001.wav", "0002.wav", "0003.wav", "0004.wav"]
+    for path, sentence in zip(files, SENTENCES, strict=True):
+        seconds, loudness = heard(path)
+        assert seconds == pytest.approx(speech_seconds(sentence, 600), rel=0.2)
+        assert loudness > 0.02
+
+
+@needs_espeak
+@pytest.mark.parametrize("rate", [80, 120, 175, 250, 350, 450, 600])
+def test_the_reckoned_length_of_speech(tmp_path, rate):
+    """The listener model's length of speech holds over the whole range of rates."""
+    utterance = EspeakVoice(rate, wav_folder=tmp_path).begin(SENTENCES[3])
+    thread = threading.Thread(target=utterance.wait)
+    thread.start()
+    utterance.process.wait(20)
+    while not heard_whole(tmp_path / "0001.wav"):
+        time.sleep(0.01)
+    seconds, _ = heard(tmp_path / "0001.wav")
+    utterance.cut()
+    thread.join(20)
+    assert seconds == pytest.approx(speech_seconds(SENTENCES[3], rate), rel=0.2)
+
+
+def heard_whole(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 44
+
+
+@needs_espeak
+def test_a_stop_kills_the_process(tmp_path, events):
+    """When stop returns, the process that was speaking is gone, and its file with it."""
+    voice = EspeakVoice(80, wav_folder=tmp_path)
+    speaker = Speaker(voice, TextVoice(80, print), events.started, events.finished)
+    speaker.say("never ending story " * 20_000)
+    events.wait_for(1)
+    process = speaker._current.process
+    assert process.poll() is None
+    speaker.stop()
+    assert process.poll() is not None
+    assert not Path(f"/proc/{process.pid}").exists()
+    assert speaker.wait(5)
+    speaker.close()
+    assert events.log[-1] == ("finished", False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_espeak
+def test_a_cut_shortens_what_was_heard(tmp_path, events):
+    """The file of a sentence that was cut off holds its beginning only."""
+    speaker = open_speaker("espeak-ng", 80, wav_folder=tmp_path, on_started=events.started, on_finished=events.finished)
+    speaker.say(SENTENCES[3])
+    events.wait_for(1)
+    time.sleep(0.8)
+    assert speaker.speaking
+    speaker.stop()
+    assert speaker.wait(5)
+    speaker.close()
+    seconds, loudness = heard(tmp_path / "0001.wav")
+    assert seconds < 0.5 * speech_seconds(SENTENCES[3], 80)
+    assert loudness > 0.01
+
+
+@needs_espeak
+@pytest.mark.parametrize("text", ["-w /tmp/elsewhere.wav", "$(reboot); `ls` & | > x", "naïve Grüße 5 €", "a\nb\tc"])
+def test_any_text_is_only_spoken(tmp_path, text):
+    """A product's name is never an option or a command."""
+    speaker = open_speaker("espeak-ng", 600, wav_folder=tmp_path)
+    speaker.say(text)
+    assert speaker.wait(20)
+    speaker.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["0001.wav"]
+    assert heard(tmp_path / "0001.wav")[1] > 0.005
+
+
+@needs_espeak
+def test_an_unknown_voice_is_named():
+    """The message tells where the known ones are listed."""
+    with pytest.raises(ShelfHelpError, match=r"no voice 'nosuch'.*--voices"):
+        open_speaker("espeak-ng", voice="nosuch")
+
+
+@needs_espeak
+def test_voices_differ(tmp_path):
+    """The chosen voice is the one that speaks."""
+    lengths = []
+    for voice in ("en", "de"):
+        speaker = open_speaker("espeak-ng", 600, voice, wav_folder=tmp_path / voice)
+        speaker.say(SENTENCES[1])
+        assert speaker.wait(20)
+        speaker.close()
+        lengths.append(heard(tmp_path / voice / "0001.wav")[0])
+    assert lengths[0] != lengths[1]
+
+
+@needs_espeak
+def test_a_missing_sound_device_is_one_warning(caplog, monkeypatch, tmp_path):
+    """Without sound the words are written, and the log says so once."""
+    (tmp_path / "asound.conf").write_text("pcm.!default { type hw card 77 }\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
+    monkeypatch.setenv("SPEECHD_ADDRESS", "unix_socket:/nowhere")
+    written: list[str] = []
+    with caplog.at_level(logging.WARNING):
+        speaker = open_speaker("auto", 600, write=written.append)
+        for text in ("One.", "Two."):
+            speaker.say(text)
+            assert speaker.wait(5)
+    speaker.close()
+    assert speaker.kind == "text"
+    assert written == ["One.", "Two."]
+    assert len(caplog.records) == 1
+    assert "no sound device" in caplog.text
+
+
+@needs_espeak
+def test_a_sound_device_is_used(monkeypatch, tmp_path):
+    """With a device (ALSA's, here one that swallows the sound) espeak-ng speaks, and no text is written."""
+    (tmp_path / "asound.conf").write_text("pcm.!default { type null }\nctl.!default { type null }\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
+    monkeypatch.setenv("SPEECHD_ADDRESS", "unix_socket:/nowhere")
+    written: list[str] = []
+    completed: list[bool] = []
+    speaker = open_speaker("auto", 600, write=written.append, on_finished=lambda text, whole: completed.append(whole))
+    speaker.say("Hello.")
+    assert speaker.wait(10)
+    speaker.close()
+    assert speaker.kind == "espeak-ng"
+    assert (written, completed) == ([], [True])
+
+
+def test_a_missing_program_is_named(monkeypatch, caplog):
+    """Asked for by name it is an error that says what to install; by itself the words are written."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setenv("SPEECHD_ADDRESS", "unix_socket:/nowhere")
+    with pytest.raises(ShelfHelpError, match="apt-get install espeak-ng"):
+        open_speaker("espeak-ng")
+    with caplog.at_level(logging.WARNING):
+        speaker = open_speaker("auto", write=lambda text: None)
+    speaker.close()
+    assert speaker.kind == "text"
+    assert len(caplog.records) == 1
+
+
+# The speaker
+
+
+@pytest.mark.parametrize(("kind", "rate"), [("gramophone", 175), ("text", 79), ("text", 601), ("espeak-ng", -5)])
+def test_wrong_settings_are_named(kind, rate):
+    """The message holds what was given and what is allowed."""
+    with pytest.raises(ShelfHelpError, match="gramophone.*auto" if kind == "gramophone" else f"{rate}.*80 to 600"):
+        open_speaker(kind, rate)
+
+
+def test_text_takes_as_long_as_speech(text_speaker):
+    """The text voice is paced, so that the guide waits for a reader as for a listener."""
+    began = time.monotonic()
+    text_speaker.say(SENTENCES[0])
+    assert text_speaker.speaking
+    assert text_speaker.wait(10)
+    assert time.monotonic() - began >= speech_seconds(SENTENCES[0], 600)
+    assert not text_speaker.speaking
+    assert text_speaker.written == [SENTENCES[0]]
+
+
+def test_started_and_finished_are_reported_in_order(text_speaker, events):
+    """One report of each, also for what was cut off."""
+    text_speaker.say("One.")
+    events.wait_for(2)
+    text_speaker.say("A sentence that is cut off before it ends.")
+    events.wait_for(3)
+    text_speaker.stop()
+    events.wait_for(4)
+    assert [entry[1] for entry in events.log] == ["One.", True, "A sentence that is cut off before it ends.", False]
+
+
+def test_the_queue_holds_one(text_speaker, events):
+    """Of what came in while speaking only the newest is said."""
+    text_speaker.say(SENTENCES[3])
+    events.wait_for(1)
+    for text in ("One.", "Two.", "Three."):
+        text_speaker.say(text)
+    assert text_speaker.wait(10)
+    assert text_speaker.written == [SENTENCES[3], "Three."]
+
+
+def test_a_stop_forgets_what_waits(text_speaker, events):
+    """After a stop nothing follows by itself, and the next text is spoken as ever."""
+    text_speaker.say(SENTENCES[3])
+    events.wait_for(1)
+    text_speaker.say("Waiting.")
+    text_speaker.stop()
+    assert text_speaker.wait(1)
+    text_speaker.say("Next.")
+    assert text_speaker.wait(10)
+    assert text_speaker.written == [SENTENCES[3], "Next."]
+
+
+def test_what_has_expired_is_not_begun(text_speaker, events):
+    """Validity is asked when the first word would come, not when the text came in."""
+    valid = threading.Event()
+    valid.set()
+    text_speaker.say(SENTENCES[3])
+    events.wait_for(1)
+    text_speaker.say("Too late.", valid=valid.is_set)
+    valid.clear()
+    assert text_speaker.wait(10)
+    assert text_speaker.written == [SENTENCES[3]]
+    assert len(events.log) == 2
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\n"])
+def test_a_blank_text_is_nothing(text_speaker, text):
+    """The empty text of a stop is not spoken."""
+    text_speaker.say(text)
+    assert not text_speaker.speaking
+    assert text_speaker.written == []
+
+
+def test_stop_may_be_called_from_the_callback():
+    """A node may stop the speaker from what the speaker calls."""
+    speaker = open_speaker("text", 600, write=lambda text: None, on_started=lambda text: speaker.stop())
+    speaker.say(SENTENCES[3])
+    assert speaker.wait(1)
+    speaker.close()
+
+
+def test_a_closed_speaker_says_so(text_speaker):
+    """Rather than swallowing the words."""
+    text_speaker.close()
+    with pytest.raises(ShelfHelpError, match="closed"):
+        text_speaker.say("Hello.")
+
+
+class _Failing(TextVoice):
+    """A voice whose device is pulled out, before or during the first utterance."""
+
+    kind = "failing"
+
+    def __init__(self, at_once: bool) -> None:
+        super().__init__(600, lambda text: None)
+        self._at_once = at_once
+
+    def begin(self, text: str) -> Utterance:
+        if self._at_once:
+            raise VoiceFailure("the device is gone")
+        return self
+
+    def wait(self) -> bool:
+        raise VoiceFailure("the device is gone")
+
+    def cut(self) -> None:
+        raise VoiceFailure("the device is gone")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_voice_that_gives_out_is_replaced(caplog, events, at_once):
+    """The sentence it failed at is written, later ones too; the warning comes once, the reports once."""
+    written: list[str] = []
+    speaker = Speaker(_Failing(at_once), TextVoice(600, written.append), events.started, events.finished)
+    with caplog.at_level(logging.WARNING):
+        for text in ("One.", "Two."):
+            speaker.say(text)
+            assert speaker.wait(5)
+    speaker.close()
+    assert written == ["One.", "Two."]
+    assert len(caplog.records) == 1
+    assert [kind for kind, _ in events.log] == ["started", "finished"] * 2

@@ -1,0 +1,500 @@
+"""What the guide says, and when, in each situation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from guide_driver import MS, NAME, PHRASES, Driver, product, sighting
+
+from shelfhelp_ros.guidance.guide import Guide
+from shelfhelp_ros.guidance.instruction import Urgency
+from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
+from shelfhelp_ros.guidance.phases import Phase
+from shelfhelp_ros.guidance.settings import GuidanceSettings
+from shelfhelp_ros.sightings import Decision, Position
+
+AT = (0.1, 0.05, 0.6)
+AT_IT = (0.1, 0.05, 0.57)
+
+
+@pytest.fixture
+def driver() -> Driver:
+    driver = Driver()
+    driver.start()
+    return driver
+
+
+def count(driver: Driver, part: str) -> int:
+    return sum(part in text for text in driver.texts)
+
+
+# With a hand
+
+
+@pytest.mark.parametrize(
+    ("hand", "axis", "words", "distance"),
+    [
+        ((-0.2, 0.05, 0.3), "x", "to the right", 0.3),
+        ((0.4, 0.05, 0.3), "x", "to the left", -0.3),
+        ((0.1, -0.15, 0.3), "y", "Down", 0.2),
+        ((0.1, 0.25, 0.3), "y", "Up", -0.2),
+        ((0.1, 0.05, 0.27), "z", "Reach forward about a foot", 0.3),
+        ((0.1, 0.05, 0.69), "z", "Pull back 3 inches", -0.12),
+    ],
+)
+def test_the_hand_is_sent_towards_the_product(driver, hand, axis, words, distance):
+    """Product right of the hand: right. Below: down. Farther: forward, up to 3 cm before it."""
+    driver.watch(2.0, at=AT, hand=hand)
+    instruction = driver.said[1][1]
+    assert words in instruction.text
+    assert instruction.axis == axis
+    assert instruction.distance == pytest.approx(distance, abs=1e-6)
+
+
+def test_a_hand_without_the_products_depth_gets_directions_without_distance(driver):
+    """A hole in the depth image takes the distance away, not the direction."""
+    driver.watch(2.0, at=None, hand=(0.3, 0.05, 0.4), seen=product(AT, depth=False))
+    instruction = driver.said[1][1]
+    assert instruction.text == "To the left."
+    assert math.isnan(instruction.distance)
+
+
+def test_the_next_instruction_comes_after_the_movement(driver):
+    """While the person moves nothing is said, though the offset changes with every frame."""
+    driver.watch(2.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    first, instruction = driver.said[1]
+    driver.watch(8.0, at=AT, hand=(0.1, 0.05, 0.3))
+    assert instruction.axis == "x"
+    assert driver.said[2][0] - first > 2.5
+
+
+def test_a_direction_rests_on_a_picture_taken_after_the_movement(driver):
+    """With pictures 250 ms late the next direction is not about where the hand was on its way."""
+    driver.watch(12.0, at=AT, hand=(-0.2, 0.05, 0.3), age_ms=250)
+    (at, first), (_, second) = driver.said[1:3]
+    ready = at + speech_seconds(first.text, 175) + 0.4 + movement_seconds(0.3, 0.3)
+    assert second.is_direction
+    assert (second.stamp_ns - driver.began_ns) / 1e9 >= ready
+
+
+def test_the_hand_out_of_view_is_said_and_nothing_guessed(driver):
+    """The hand is gone: no direction from its last place, one notice, then guidance by the camera alone."""
+    driver.watch(3.0, at=(0.0, 0.0, 0.6), hand=(-0.2, 0.05, 0.3))
+    before = len(driver.said)
+    driver.watch(4.5, at=(0.0, 0.0, 0.6))
+    assert driver.texts[before:] == ["I cannot see your hand. Hold it in front of the camera."]
+    driver.watch(6.0, at=(0.0, 0.0, 0.6))
+    assert driver.texts[before + 1] == "It is straight ahead. Reach forward about 2 feet."
+
+
+@pytest.mark.parametrize("covariance", [np.eye(3), np.full((3, 3), math.nan), np.diag([0.0, 0.0, math.inf])])
+def test_an_uncertain_hand_is_not_used(driver, covariance):
+    """A hand known to within a metre says nothing about inches."""
+    driver.guide.on_hand((0.1, 0.05, 0.3), covariance, driver.now_ns)
+    driver.watch(2.0, at=AT)
+    assert "Turn" in driver.texts[1]
+
+
+# Without a hand
+
+
+@pytest.mark.parametrize(
+    ("at", "text"),
+    [
+        ((-0.1, 0.0, 0.6), "Turn a little to the left."),
+        ((0.3, 0.0, 0.6), "Turn far to the right."),
+        ((0.0, 0.2, 0.6), "Point the camera lower."),
+        ((0.0, -0.2, 0.6), "Point the camera higher."),
+        ((0.0, 0.0, 0.6), "It is straight ahead. Reach forward about 2 feet."),
+    ],
+)
+def test_the_camera_is_aimed(driver, at, text):
+    """Without a hand the camera is brought to point at the product, then the person reaches ahead."""
+    driver.watch(2.0, at=at)
+    assert driver.texts[1] == text
+
+
+def test_without_depth_the_distance_is_left_out(driver):
+    """No depth image: still a direction, no number."""
+    driver.watch(2.0, seen=product((0.0, 0.0, 0.6), depth=False))
+    assert driver.texts[1] == "It is straight ahead. Reach forward."
+    assert math.isnan(driver.said[1][1].distance)
+
+
+def test_it_is_never_confirmed_without_a_hand(driver):
+    """That the camera points at it does not mean that it was reached."""
+    driver.watch(30.0, at=(0.0, 0.0, 0.1))
+    assert driver.phase is Phase.REACH
+    assert count(driver, "That's it") == 0
+
+
+# Confirmation
+
+
+def test_confirmed_then_silent(driver):
+    """Found, probable, hand at it for some frames: said once, then nothing more."""
+    driver.watch(10.0, at=AT, hand=AT_IT)
+    assert driver.texts == ["Looking for Corn Flakes.", "That's it. Corn Flakes is right in front of your hand."]
+    assert driver.phase is Phase.DONE
+    assert driver.said[-1][1].phase is Phase.DONE
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"probability": 0.6},
+        {"probability": math.nan},
+        {"decision": Decision.AMBIGUOUS, "runner_up": product((0.3, 0, 0.6), "Bran")},
+        {"decision": Decision.LOST},
+        {"decision": Decision.SEARCHING},
+    ],
+)
+def test_not_confirmed_in_doubt(driver, more):
+    """The hand may be at something; without FOUND and its probability it is not called the product."""
+    driver.watch(10.0, **{"at": AT, "hand": AT_IT, **more})
+    assert driver.phase is not Phase.DONE
+    assert count(driver, "That's it") == 0
+
+
+def test_a_slow_camera_is_enough_to_confirm(driver):
+    """Three frames a second, each 200 ms old: between two of them nothing is fresh, and that is no sign against it."""
+    for _ in range(20):
+        driver.wait(0.35)
+        driver.see(at=AT, hand=AT_IT, age_ms=200)
+    assert driver.phase is Phase.DONE
+
+
+def test_a_passing_hand_is_not_confirmed(driver):
+    """It takes several sightings in a row, each with a hand position of its own."""
+    for _ in range(10):
+        driver.watch(0.2, at=AT, hand=AT_IT)
+        driver.watch(0.2, at=AT, hand=(-0.1, 0.05, 0.57))
+    assert driver.phase is not Phase.DONE
+    driver.guide.on_hand(AT_IT, None, driver.now_ns)
+    for _ in range(6):
+        driver.now_ns += 40 * MS
+        driver.see(at=AT, age_ms=10)
+    assert driver.phase is Phase.CONFIRM
+
+
+def test_a_doubtful_product_at_the_hand_is_said(driver):
+    """The person at the product hears that it is being checked, not nothing."""
+    driver.watch(4.0, at=AT, hand=AT_IT, probability=0.5)
+    assert "You are at it. Hold still while I check." in driver.texts
+
+
+# Not found
+
+
+def test_searching_says_where_to_turn_in_turn(driver):
+    """Left, right, up … each with time to do it."""
+    driver.watch(25.0, Decision.SEARCHING)
+    assert driver.texts[1:5] == [PHRASES.say(f"scan.{side}") for side in ("left", "right", "up", "left")]
+    times = [at for at, _ in driver.said[1:]]
+    assert min(later - earlier for earlier, later in pairwise(times)) > 4.0
+
+
+def test_absent_is_said_once_then_the_search_goes_on_slowly(driver):
+    """One verdict, then words on where to turn, more slowly than before."""
+    driver.watch(40.0, Decision.ABSENT)
+    assert count(driver, "Corn Flakes is not on this shelf") == 1
+    scans = [at for at, instruction in driver.said if "slowly" in instruction.text]
+    assert len(scans) >= 3
+    assert min(later - earlier for earlier, later in pairwise(scans)) > 8.0
+
+
+def test_lost_for_a_moment_is_not_said(driver):
+    """A frame or two without the product is not worth a word; longer is."""
+    driver.watch(2.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    for _ in range(5):
+        driver.watch(0.3, Decision.LOST)
+        driver.watch(0.3, at=AT, hand=(-0.2, 0.05, 0.3))
+    assert count(driver, "lost sight") == 0
+    driver.watch(12.0, Decision.LOST)
+    assert count(driver, "I lost sight of it. Hold still.") == 1
+    assert count(driver, "Move back a little.") >= 1
+
+
+def test_look_alikes_are_named_with_their_sides(driver):
+    """Which two, and where; then what to do about it."""
+    bran = product((-0.2, 0.05, 0.6), "Bran Flakes")
+    driver.watch(20.0, Decision.AMBIGUOUS, at=AT, runner_up=bran)
+    assert "Bran Flakes on the left and Corn Flakes on the right" in driver.texts[1]
+    assert driver.texts[2] == "I am still not sure. Move a little closer."
+
+
+# No picture
+
+
+def test_a_missing_picture_is_said_once_and_mends_itself(driver):
+    """Half a second without a picture: one notice however long it lasts; guidance goes on with the next picture."""
+    driver.watch(3.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    driver.wait(4.0)
+    assert driver.phase is Phase.STALE
+    assert driver.texts[-1] == "Hold still, I lost the camera."
+    driver.watch(0.2, at=AT, hand=(-0.2, 0.05, 0.3))
+    assert driver.phase is Phase.AIM
+    driver.watch(4.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    assert driver.texts[-1] == "About a foot to the right."
+
+
+def test_a_camera_that_comes_and_goes_is_not_a_refrain(driver):
+    """The notice is not repeated at every gap."""
+    for _ in range(8):
+        driver.watch(0.3, at=AT)
+        driver.wait(0.8)
+    assert count(driver, "I lost the camera") <= 2
+
+
+def test_the_first_picture_is_waited_for(driver):
+    """A camera that is starting is not a lost one; one that never starts is."""
+    driver.wait(2.5)
+    assert driver.phase is Phase.SEARCH
+    driver.wait(2.0)
+    assert driver.phase is Phase.STALE
+
+
+@pytest.mark.parametrize("age_ms", [301, 450, 5000, -200, -5000])
+def test_pictures_too_old_or_from_the_future_are_no_pictures(driver, age_ms):
+    """Late frames give no direction; if there are no others the person hears that the picture is missing."""
+    driver.watch(6.0, at=AT, age_ms=age_ms)
+    assert driver.texts == ["Looking for Corn Flakes.", "Hold still, I lost the camera."]
+
+
+def test_an_overtaken_frame_changes_nothing(driver):
+    """Of two frames the newer counts, also when it came first."""
+    driver.wait(2.0)
+    driver.see(at=AT, hand=(-0.2, 0.05, 0.3), age_ms=50)
+    driver.see(Decision.ABSENT, age_ms=200)
+    assert driver.phase is Phase.AIM
+
+
+def test_a_bag_that_starts_again(driver):
+    """The clock jumps back by an hour: guidance goes on within a second of new pictures."""
+    driver.watch(3.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    driver.now_ns -= 3600 * 1000 * MS
+    driver.watch(4.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    assert driver.phase is Phase.AIM
+    assert driver.said[-1][1].stamp_ns > driver.now_ns - 4000 * MS
+
+
+def test_old_data_do_not_become_young_when_the_clock_jumps_back(driver):
+    """A picture of before the jump is as old as it is, whatever its stamp says later."""
+    driver.watch(2.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    before = len(driver.said)
+    driver.now_ns -= 6000 * MS
+    driver.wait(7.0)
+    assert [instruction for _, instruction in driver.said[before:] if instruction.is_direction] == []
+    assert driver.repeat().text == "I am waiting for the camera."
+
+
+def test_a_small_jump_back_does_not_lengthen_a_life(driver):
+    """Data that arrived 400 ms ago are old, though a clock that was set back by 400 ms calls them new."""
+    driver.watch(2.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    driver.now_ns -= 400 * MS
+    driver.wait(0.4)
+    assert driver.repeat().text == "I am waiting for the camera."
+
+
+# Targets
+
+
+def test_sightings_of_another_product_are_ignored(driver):
+    """After a change of target, what perception still says of the old one leads nobody."""
+    driver.watch(2.5, at=AT, hand=AT_IT, name="Bran Flakes")
+    assert len(driver.said) == 1
+    other = Driver()
+    other.start(target_id="flakes-large")
+    other.watch(2.5, at=AT, hand=AT_IT)
+    assert len(other.said) == 1
+    other.start(target_id="flakes")
+    other.watch(2.5, at=AT, hand=AT_IT)
+    assert other.phase is Phase.DONE
+
+
+def test_a_new_start_forgets_the_old_search(driver):
+    """Nothing of the last search, not even its confirmation, is carried over."""
+    driver.watch(4.0, at=AT, hand=AT_IT)
+    assert driver.phase is Phase.DONE
+    instruction = driver.start()
+    assert instruction.urgency is Urgency.HIGH
+    assert driver.phase is Phase.SEARCH
+    driver.watch(5.0, at=AT, hand=AT_IT)
+    assert count(driver, "That's it") == 2
+
+
+# Stop and repeat
+
+
+def test_stop_is_at_once_and_lasts(driver):
+    """In the middle of speech and movement; afterwards silence whatever is seen."""
+    driver.watch(1.6, at=AT, hand=(-0.2, 0.05, 0.3))
+    instruction = driver.stop()
+    assert (instruction.urgency, instruction.phase, instruction.text) == (Urgency.STOP, Phase.STOPPED, "")
+    before = len(driver.said)
+    driver.watch(10.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    driver.wait(5.0)
+    assert len(driver.said) == before
+    assert driver.phase is Phase.STOPPED
+
+
+def test_repeat_tells_what_is_true_now(driver):
+    """The hand has moved since: the answer is not the old instruction, and it comes at once."""
+    driver.watch(2.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    assert "right" in driver.texts[-1]
+    driver.see(at=AT, hand=(0.4, 0.05, 0.3))
+    instruction = driver.repeat()
+    assert instruction.text == "About a foot to the left."
+    assert instruction.urgency is Urgency.HIGH
+
+
+def test_repeat_without_fresh_data_says_what_it_waits_for(driver):
+    """A picture of 400 ms ago answers nothing; a hand neither."""
+    driver.watch(2.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    driver.wait(0.4)
+    assert driver.repeat().text == "I am waiting for the camera."
+    driver.watch(0.5, at=AT)
+    assert driver.repeat().text == "I cannot see your hand. Hold it in front of the camera."
+
+
+@pytest.mark.parametrize(
+    ("decision", "text"),
+    [
+        (Decision.SEARCHING, "Turn slowly to the left."),
+        (Decision.ABSENT, "Corn Flakes is not on this shelf, as far as I see. I will keep looking."),
+        (Decision.LOST, "I lost sight of it. Hold still."),
+    ],
+)
+def test_repeat_while_nothing_is_found(driver, decision, text):
+    """The person hears how it stands without waiting for the phase to settle."""
+    driver.wait(0.1)
+    driver.see(decision)
+    assert driver.repeat().text == text
+
+
+def test_repeat_when_there_is_nothing_to_repeat():
+    """Idle, stopped and done have their own answers; done does not claim that it is still at hand."""
+    driver = Driver()
+    assert driver.repeat().text == "No product is chosen."
+    driver.start()
+    driver.watch(4.0, at=AT, hand=AT_IT)
+    assert driver.repeat().text == "You have found Corn Flakes."
+    driver.stop()
+    assert driver.repeat().text == "I have stopped. Choose a product to start again."
+
+
+def test_after_a_stop_the_voice_is_not_waited_for(driver):
+    """The report that a speech ended may be lost with the stop that cut it; the next search does not wait for it."""
+    driver.guide.on_speaking(True, driver.now_ns)
+    driver.stop()
+    driver.start()
+    driver.watch(3.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    assert driver.texts[-1] == "About a foot to the right."
+
+
+# The voice
+
+
+def test_nothing_is_said_while_the_voice_speaks(driver):
+    """A slow voice is waited for, beyond the reckoned time."""
+    driver.guide.on_speaking(True, driver.now_ns)
+    driver.watch(5.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    assert len(driver.said) == 1
+    driver.guide.on_speaking(False, driver.now_ns)
+    driver.watch(0.2, at=AT, hand=(-0.2, 0.05, 0.3))
+    assert len(driver.said) == 2
+
+
+def test_an_instruction_that_the_voice_dropped_is_made_anew(driver):
+    """A voice that reports, and did not begin: the person heard nothing, so the next chance is taken soon."""
+    driver.guide.on_speaking(True, driver.now_ns)
+    driver.wait(1.0)
+    driver.guide.on_speaking(False, driver.now_ns)
+    driver.watch(0.3, at=AT, hand=(-0.2, 0.05, 0.3))
+    driver.watch(1.2, at=AT, hand=(-0.2, 0.05, 0.3))
+    assert driver.texts[1:] == ["About a foot to the right."] * 2
+
+
+def test_a_faster_voice_gets_instructions_sooner():
+    """The reckoned time of speech follows the rate."""
+
+    def second_at(rate):
+        driver = Driver(Guide(GuidanceSettings(speech_rate_wpm=rate), PHRASES))
+        driver.start()
+        driver.watch(12.0, at=AT, hand=(-0.2, 0.05, 0.3))
+        return driver.said[1][0]
+
+    assert second_at(400) < second_at(175) < second_at(80)
+
+
+# Odd numbers
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        product(AT, bearing=(math.nan, 0, 1)),
+        product(AT, bearing=(0, 0, -1)),
+        product(AT, bearing=(0, 0, 0)),
+        product(AT, bearing=(0, math.inf, 1)),
+        product(AT, bearing=(1, 0)),
+        None,
+    ],
+)
+def test_a_product_without_a_usable_bearing_is_out_of_view(driver, seen):
+    """Nothing can be said of where it is."""
+    driver.wait(2.0)
+    driver.see(seen=seen)
+    assert driver.phase is Phase.LOST
+
+
+@pytest.mark.parametrize("xyz", [(math.nan, 0, 0.6), (0, 0, math.inf), (0.1, 0.1, -0.5), (0.1, 0.1, 0.0)])
+def test_an_unusable_position_counts_as_no_depth(driver, xyz):
+    """The bearing still gives a direction; no number is made up."""
+    odd = replace(product((0.0, 0.0, 0.6)), position=Position(np.array(xyz, float), np.eye(3)))
+    driver.watch(2.0, seen=odd)
+    assert driver.texts[1] == "It is straight ahead. Reach forward."
+
+
+@pytest.mark.parametrize("hand", [(math.nan, 0, 0.3), (0, 0), (math.inf, 0, 0)])
+def test_an_unusable_hand_is_no_hand(driver, hand):
+    """As if it had not been seen."""
+    driver.guide.on_hand(hand, None, driver.now_ns)
+    driver.watch(2.0, at=(0.0, 0.0, 0.6))
+    assert driver.texts[1].startswith("It is straight ahead.")
+
+
+def test_a_way_that_cannot_be_reckoned_is_not_said(driver):
+    """A bearing along the image plane and a hand at the lens: infinity times nothing."""
+    driver.wait(2.0)
+    driver.guide.on_hand((0.0, 0.0, 0.0), None, driver.now_ns)
+    with np.errstate(all="ignore"):
+        driver.see(seen=product(AT, bearing=(1.0, 0.0, 1e-310), depth=False))
+    assert len(driver.said) == 1
+    assert driver.phase is Phase.LOST
+
+
+def test_distance_is_known_only_while_it_is(driver):
+    """Progress shows metres from palm to product, and not-a-number once the data are old."""
+    driver.wait(0.1)
+    driver.see(at=AT, hand=(0.1, 0.05, 0.17))
+    assert driver.guide.distance(driver.now_ns) == pytest.approx(0.40)
+    assert math.isnan(driver.guide.distance(driver.now_ns + 400 * MS))
+
+
+def test_instructions_carry_stamp_frame_and_number(driver):
+    """The stamp is that of the older of picture and hand; numbers count up."""
+    driver.wait(2.0)
+    driver.guide.on_hand((-0.2, 0.05, 0.3), None, driver.now_ns - 150 * MS)
+    instruction = driver.keep(
+        driver.guide.on_sighting(sighting(driver.now_ns - 20 * MS, Decision.FOUND, product(AT)), driver.now_ns)
+    )
+    assert instruction.stamp_ns == driver.now_ns - 150 * MS
+    assert instruction.valid_until_ns == instruction.stamp_ns + 300 * MS
+    assert instruction.frame_id == "camera"
+    assert instruction.sequence == 2
+    assert driver.guide.target_name == NAME

@@ -1,0 +1,268 @@
+"""Frames in, sightings out: the whole of perception on drawn shelves, with small real networks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from drawn_shelf import GREY, draw_pack, draw_shelf
+
+from shelfhelp_ros.catalogue.enrolment import enrol, study_photos
+from shelfhelp_ros.catalogue.store import Catalogue, UnknownProductError
+from shelfhelp_ros.geometry import CameraModel, iou
+from shelfhelp_ros.perception.detector import Detector
+from shelfhelp_ros.perception.drawing import annotate
+from shelfhelp_ros.perception.encoder import Encoder
+from shelfhelp_ros.perception.evidence import EvidenceSettings
+from shelfhelp_ros.perception.pipeline import Pipeline, PipelineSettings
+from shelfhelp_ros.sightings import Decision, Frame
+
+STEP_NS = 200_000_000
+SHELF = list(range(12))
+
+
+class CountingEncoder(Encoder):
+    """The real encoder, keeping count of the crops of every call."""
+
+    counts: list[int]
+
+    def embed_boxes(self, image, boxes):
+        self.counts.append(len(boxes))
+        return super().embed_boxes(image, boxes)
+
+
+@pytest.fixture(scope="module")
+def models(tiny_models):
+    detector = Detector.load(tiny_models, "cpu", threads=1)
+    loaded = Encoder.load(tiny_models, "cpu", threads=1)
+    return detector, CountingEncoder(loaded.card, loaded.session)
+
+
+@pytest.fixture
+def catalogue(models, tmp_path):
+    with Catalogue(tmp_path / "c.db") as opened:
+        for number in (3, 5, 16):
+            enrol(opened, *models, f"pack {number}", [draw_pack(number, 200, 210)])
+        yield opened
+
+
+@pytest.fixture
+def pipeline(models, catalogue):
+    models[1].counts = []
+    return Pipeline(*models, catalogue)
+
+
+def frame(step: int, numbers=SHELF, **options) -> Frame:
+    return Frame(step * STEP_NS, "camera", draw_shelf(numbers, **options)[0])
+
+
+def run(pipeline: Pipeline, steps: int, start: int = 0, **options):
+    for step in range(start, start + steps):
+        sightings = pipeline.process(frame(step, **options))
+    return sightings
+
+
+def test_target_is_found_and_followed(pipeline):
+    """The target is found at its place while the camera pans, with one id, a probability and its name."""
+    pipeline.set_target("pack 5")
+    ids = set()
+    for step in range(8):
+        shift = (12 * step, 4 * step)
+        sightings = pipeline.process(frame(step, shift=shift))
+        if step < 2:
+            continue
+        target = sightings.target
+        assert target.decision is Decision.FOUND
+        assert (target.target_name, target.product.product_name) == ("pack 5", "pack 5")
+        assert target.probability > 0.9
+        assert iou(target.product.box[None], draw_shelf(SHELF, shift=shift)[1])[0].argmax() == 5
+        ids.add(target.product.track_id)
+    assert len(ids) == 1
+    assert sightings.stamp_ns == target.stamp_ns == 7 * STEP_NS
+    assert sightings.image_size == (640, 480)
+    assert {"detect", "track", "embed", "match", "total"} <= set(sightings.timings_ms)
+    assert sightings.timings_ms["total"] >= sightings.timings_ms["detect"] > 0
+
+
+def test_every_product_is_named_by_its_nearest_entry(pipeline):
+    """Without a target the products are tracked and named all the same, and there is no verdict."""
+    sightings = run(pipeline, 4)
+    assert sightings.target is None
+    assert len(sightings.products) == 12
+    assert len({product.track_id for product in sightings.products}) == 12
+    best = max(sightings.products, key=lambda product: product.similarity)
+    assert best.product_name in ("pack 3", "pack 5")
+    assert best.similarity > 0.95
+
+
+def test_absent_target(pipeline):
+    """A product that is in the catalogue but not on the shelf is searched for, then called absent."""
+    pipeline.set_target("pack 16")
+    assert run(pipeline, 3).target.decision is Decision.SEARCHING
+    target = run(pipeline, 20, start=3).target
+    assert target.decision is Decision.ABSENT
+    assert target.product is None
+
+
+def test_lost_target(pipeline):
+    """A target that is taken off the shelf is lost."""
+    pipeline.set_target("pack 5")
+    assert run(pipeline, 4).target.decision is Decision.FOUND
+    without = [number if number != 5 else 10 for number in SHELF]
+    without[5] = 1
+    target = run(pipeline, 12, start=4, numbers=without).target
+    assert target.decision is Decision.LOST
+    assert target.product is None
+
+
+def test_facings_and_near_duplicates(pipeline):
+    """Three facings of the target are one product: found, not ambiguous, and the choice stays on one facing."""
+    pipeline.set_target("pack 5")
+    chosen = set()
+    for step in range(8):
+        target = pipeline.process(frame(step, [5, 5, 2, 5, 7, 1])).target
+        if step >= 2:
+            assert target.decision is Decision.FOUND
+            chosen.add(target.product.track_id)
+    assert len(chosen) == 1
+
+
+def test_unknown_target(pipeline):
+    """A name that is not there is an error with the nearest names and leaves the target as it was."""
+    pipeline.set_target("pack 5")
+    with pytest.raises(UnknownProductError) as raised:
+        pipeline.set_target("pak 3")
+    assert "pack 3" in raised.value.suggestions
+    assert pipeline.target.name == "pack 5"
+    pipeline.set_target(None)
+    assert run(pipeline, 2).target is None
+
+
+def test_target_by_photos(pipeline, models):
+    """A product that is not in the catalogue is found by photos; one that is there is no rival of itself."""
+    for number in (7, 5):
+        studied = study_photos(*models, [draw_pack(number, 180, 180)])
+        pipeline.set_target_references("photos", "what I hold", studied.embeddings)
+        target = run(pipeline, 4, start=10 * number).target
+        assert target.decision is Decision.FOUND
+        assert iou(target.product.box[None], draw_shelf(SHELF)[1])[0].argmax() == number
+
+
+def test_crops_are_embedded_once(pipeline, models):
+    """Twelve products cost twelve crops, at most the budget a frame; then only what is due costs more."""
+    encoder = models[1]
+    run(pipeline, 5)
+    assert max(encoder.counts) <= EvidenceSettings().budget
+    assert sum(encoder.counts) == 12
+    run(pipeline, 20, start=5)
+    assert sum(encoder.counts) <= 12 * 3
+
+
+def test_depth_makes_positions(pipeline):
+    """With depth and a camera every product has a place in metres; holes in the depth leave it out."""
+    pipeline.set_target("pack 5")
+    camera = CameraModel(640, 480, 600, 600, 320, 240)
+    depth = np.full((480, 640), 0.9, np.float32)
+    depth[:, :160] = np.nan
+    for step in range(3):
+        sightings = pipeline.process(dataclasses.replace(frame(step), depth=depth, camera=camera))
+    product = sightings.target.product
+    middle = (product.box[:2] + product.box[2:]) / 2
+    np.testing.assert_allclose(product.position.xyz, camera.deproject(*middle, 0.9), atol=1e-3)
+    np.testing.assert_allclose(product.bearing, product.position.xyz / np.linalg.norm(product.position.xyz), atol=1e-6)
+    assert sum(other.position is None for other in sightings.products) == 3
+
+
+def test_depth_and_camera_of_other_sizes(pipeline):
+    """Depth at half the size and a camera_info of the full sensor mean the same place."""
+    camera = CameraModel(1280, 960, 1200, 1200, 640, 480)
+    depth = np.full((240, 320), 0.9, np.float32)
+    sightings = [pipeline.process(dataclasses.replace(frame(step), depth=depth, camera=camera)) for step in range(3)][
+        -1
+    ]
+    product = sightings.products[0]
+    middle = (product.box[:2] + product.box[2:]) / 2
+    expected = CameraModel(640, 480, 600, 600, 320, 240).deproject(*middle, 0.9)
+    np.testing.assert_allclose(product.position.xyz, expected, atol=2e-3)
+
+
+def test_bearing_without_a_camera(models, catalogue):
+    """Without camera_info the direction is given by the assumed field of view, and the distance is left out."""
+    pipeline = Pipeline(*models, catalogue, PipelineSettings(field_of_view_degrees=90))
+    product = max(run(pipeline, 3).products, key=lambda product: product.box[2])
+    across = float(product.box[0] + product.box[2]) / 2
+    assert product.bearing[0] / product.bearing[2] == pytest.approx((across - 320) / 320, rel=1e-4)
+    assert product.position is None
+
+
+def test_catalogue_changes_while_running(pipeline, models, tmp_path):
+    """What another process enrols is seen, and a target that it removes is given up."""
+    pipeline.set_target("pack 5")
+    run(pipeline, 3)
+    with Catalogue(tmp_path / "c.db") as other:
+        enrol(other, *models, "pack 7", [draw_pack(7, 200, 210)])
+        names = {product.product_name for product in run(pipeline, 2, start=3).products}
+        assert "pack 7" in names
+        other.remove("pack 5")
+    assert run(pipeline, 1, start=5).target is None
+    assert pipeline.target is None
+
+
+def test_another_encoder_re_embeds(models, catalogue):
+    """A catalogue made with another encoder is embedded again when the pipeline starts."""
+    detector, encoder = models
+    other = CountingEncoder(dataclasses.replace(encoder.card, sha256="b" * 64), encoder.session)
+    other.counts = []
+    pipeline = Pipeline(detector, other, catalogue)
+    pipeline.set_target("pack 5")
+    assert run(pipeline, 4).target.decision is Decision.FOUND
+
+
+def test_empty_catalogue_and_empty_view(models, tmp_path):
+    """Nothing known and nothing seen is no error."""
+    with Catalogue(tmp_path / "empty.db") as catalogue:
+        pipeline = Pipeline(*models, catalogue)
+        assert all(product.product_id == "" for product in run(pipeline, 3).products)
+        blank = Frame(10 * STEP_NS, "camera", np.full((480, 640, 3), GREY, np.uint8))
+        assert len(pipeline.process(blank).products) <= 12
+
+
+def test_stream_that_starts_again(pipeline):
+    """After a bag loops back in time the target is found again, by a new track."""
+    pipeline.set_target("pack 5")
+    before = run(pipeline, 4, start=100).target
+    after = run(pipeline, 4, start=0).target
+    assert after.decision is Decision.FOUND
+    assert after.product.track_id != before.product.track_id
+
+
+def test_picture_size_changes(pipeline):
+    """A camera that changes its resolution does not confuse the rest."""
+    pipeline.set_target("pack 5")
+    run(pipeline, 3)
+    target = run(pipeline, 4, start=3, size=(1280, 720)).target
+    assert target.decision is Decision.FOUND
+    assert iou(target.product.box[None], draw_shelf(SHELF, (1280, 720))[1])[0].argmax() == 5
+
+
+def test_reset(pipeline):
+    """After a reset the tracks are new and the target is still wanted."""
+    pipeline.set_target("pack 5")
+    run(pipeline, 3)
+    pipeline.reset()
+    assert run(pipeline, 1, start=3).products == ()
+    assert run(pipeline, 3, start=4).target.decision is Decision.FOUND
+
+
+def test_annotated_picture(pipeline):
+    """The drawing changes the picture where the target is and leaves the frame itself alone."""
+    pipeline.set_target("pack 5")
+    sightings = run(pipeline, 3)
+    image = frame(3).image
+    copy = image.copy()
+    drawn = annotate(image, sightings)
+    np.testing.assert_array_equal(image, copy)
+    x1, y1, x2, y2 = sightings.target.product.box.astype(int)
+    assert (drawn != image)[y1 : y2 + 1, x1 : x2 + 1].any()
+    assert drawn.shape == image.shape

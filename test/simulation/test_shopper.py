@@ -1,0 +1,156 @@
+"""The simulated hand: late, inexact, not too fast, and stopped by what it touches."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shelfhelp_ros.simulation.camera import SimulatedShelf
+from shelfhelp_ros.simulation.contact import PackBodies
+from shelfhelp_ros.simulation.layout import LAYOUTS, stock_shelf
+from shelfhelp_ros.simulation.products import make_products
+from shelfhelp_ros.simulation.shopper import HandSettings, SimulatedHand, turn_asked_for
+
+EXACT = HandSettings(reaction_spread=0, gain=1, gain_spread=0, scatter=0, tremor=0)
+NOTHING = PackBodies(())
+FACING = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+
+
+def let_pass(hand: SimulatedHand, start: float, seconds: float, bodies: PackBodies = NOTHING) -> float:
+    """Step the hand in ticks of 20 ms; returns the time after."""
+    for tick in range(round(seconds / 0.02)):
+        hand.step(0.02, start + (tick + 1) * 0.02, bodies)
+    return start + seconds
+
+
+@given(axis=st.sampled_from("xyz"), distance=st.floats(-0.3, 0.3))
+@settings(max_examples=12, deadline=None)
+def test_exact_hand_goes_where_it_is_sent(axis: str, distance: float) -> None:
+    """Protects the axes: x is to the right, y down, z into the shelf, and metres are metres."""
+    hand = SimulatedHand(np.zeros(3), settings=EXACT)
+    hand.hear(axis, distance, FACING, 0.0)
+    let_pass(hand, 0.0, 3.0)
+    wanted = {"x": (1, 0, 0), "y": (0, 0, -1), "z": (0, 1, 0)}[axis]
+    assert hand.position == pytest.approx(np.array(wanted) * distance, abs=0.002)
+
+
+def test_hand_waits_for_its_reaction_and_keeps_to_its_speed() -> None:
+    """Protects realism: nothing moves before the reaction time, and never faster than the speed."""
+    hand = SimulatedHand(np.zeros(3), settings=EXACT)
+    hand.hear("x", 0.5, FACING, 0.0)
+    let_pass(hand, 0.0, 0.42)
+    assert hand.position == pytest.approx(np.zeros(3))
+    last = hand.position.copy()
+    for tick in range(100):
+        hand.step(0.02, 0.44 + tick * 0.02, NOTHING)
+        assert np.linalg.norm(hand.position - last) <= EXACT.speed * 0.02 + 1e-9
+        last = hand.position.copy()
+
+
+def test_people_differ_and_repeat_themselves() -> None:
+    """Protects the listener model's input: a seed is a person, with a gain and errors of its own."""
+
+    def reached(seed: int) -> float:
+        hand = SimulatedHand(np.zeros(3), seed)
+        hand.hear("x", 0.2, FACING, 0.0)
+        let_pass(hand, 0.0, 3.0)
+        return float(hand.position[0])
+
+    lengths = [reached(seed) for seed in range(8)]
+    assert lengths == [reached(seed) for seed in range(8)]
+    assert 0.01 < np.std(lengths) < 0.08
+    assert np.mean(lengths) == pytest.approx(0.19, abs=0.04)
+
+
+def test_hold_still_stops_a_movement() -> None:
+    """Protects the confirmation: after *confirm* the hand stays where it is."""
+    hand = SimulatedHand(np.zeros(3), settings=EXACT)
+    hand.hear("x", 1.0, FACING, 0.0)
+    now = let_pass(hand, 0.0, 1.0)
+    hand.hear("", math.nan, FACING, now, "confirm")
+    now = let_pass(hand, now, 0.6)
+    there = hand.position.copy()
+    let_pass(hand, now, 1.0)
+    assert hand.position == pytest.approx(there)
+    assert 0.1 < there[0] < 0.6
+
+
+def test_hand_stops_at_the_pack_and_names_it() -> None:
+    """Protects contact: a hand sent through a pack stays outside and touches that pack."""
+    stock = stock_shelf(make_products(2, 10), LAYOUTS["small"], 2)
+    bodies = PackBodies(stock.packs)
+    # Only packs that nothing stands before can be reached straight on.
+    for index, pack in enumerate(stock.packs):
+        start = pack.front - np.array([0, 0.15, 0])
+        if np.argmin(bodies.distances(pack.front)) != index or pack.front[1] > 0.08:
+            continue
+        hand = SimulatedHand(start, settings=EXACT)
+        hand.hear("z", 0.4, FACING, 0.0)
+        let_pass(hand, 0.0, 3.0, bodies)
+        assert hand.touched == index
+        assert bodies.distances(hand.position).min() > 0
+
+
+def test_perfect_directions_lead_the_hand_to_the_product(shelf: SimulatedShelf) -> None:
+    """Protects the demo's other half: told the truth, worst axis first, the person ends up touching the product."""
+    seen = shelf.render()
+    goal = seen.product_ids[int(np.argmax(seen.visibility))]
+    for _ in range(20):
+        target = min(shelf.ground_truth(goal), key=lambda t: float(np.linalg.norm(t.position - shelf.hand_position)))
+        offset = target.position - np.array([0, 0, 0.03]) - shelf.hand_position
+        axis = int(np.argmax(np.abs(offset[:2])))
+        if abs(offset[axis]) < 0.02:
+            axis = 2
+        if axis == 2 and offset[2] < 0.04:
+            break
+        shelf.hear("move", "xyz"[axis], float(offset[axis]), "aim")
+        shelf.step(2.5)
+    shelf.hear("That is it.", phase="done")
+    shelf.step(2.0)
+    assert shelf.touched is not None
+    assert shelf.touched.id == goal
+    assert shelf.hand_distance(goal) < 0.02
+
+
+def test_words_turn_the_camera_and_not_the_hand(shelf: SimulatedShelf) -> None:
+    """Protects the search: *turn left* moves the picture's middle to the left; a way for the hand does not."""
+    before, hand = shelf.camera_pose.rotation[:, 2], shelf.hand.position.copy()
+    shelf.hear("Turn slowly to the left.", phase="search")
+    shelf.step(1.0)
+    after = shelf.camera_pose.rotation[:, 2]
+    assert after[0] < before[0] - 0.1
+    assert shelf.hand.position == pytest.approx(hand, abs=0.01)
+    shelf.hear("10 inches to the left.", "x", -0.25, "aim")
+    shelf.step(1.5)
+    assert shelf.camera_pose.rotation[:, 2] == pytest.approx(after)
+    assert shelf.hand.position[0] < hand[0] - 0.15
+
+
+@pytest.mark.parametrize(
+    ("text", "degrees"),
+    [
+        ("Turn to the right.", (12, 0)),
+        ("Turn a little to the left.", (-4.8, 0)),
+        ("Point the camera much higher.", (0, 24)),
+        ("Point the camera slowly lower.", (0, -12)),
+        ("A little to the left.", None),
+        ("", None),
+    ],
+)
+def test_turns_that_the_guide_asks_for(text: str, degrees: tuple[float, float] | None) -> None:
+    """Protects the agreement with the guide's English phrases."""
+    assert turn_asked_for(text.lower().replace(".", " ").split()) == (pytest.approx(degrees) if degrees else None)
+
+
+@pytest.mark.parametrize(("text", "axis", "sign"), [("Up.", "y", -1), ("Down.", "y", 1), ("Reach forward.", "z", 1)])
+def test_direction_without_distance_is_a_short_step(shelf: SimulatedShelf, text: str, axis: str, sign: int) -> None:
+    """Protects guidance without depth: the word alone says which way."""
+    start = shelf.hand_position
+    shelf.hear(text, axis, math.nan, "aim")
+    shelf.step(2.0)
+    moved = (shelf.hand_position - start)["xyz".index(axis)]
+    assert 0.04 < sign * moved < 0.2
