@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import rclpy
 from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.node import Node
@@ -94,7 +95,12 @@ class Crew:
     def _spin(self, node: Node, executor: Any) -> None:
         try:
             while not self._stopping.is_set() and executor.context.ok():
-                executor.spin_once(timeout_sec=0.5)
+                try:
+                    executor.spin_once(timeout_sec=0.5)
+                except InvalidHandle:
+                    # A callback in the pool destroyed what this thread was about to wait for, as a cleanup does. What
+                    # else was ready is still ready in the next round.
+                    continue
         except ExternalShutdownException:
             pass
         except Exception as error:
