@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from shelfhelp_ros.nodes.bag_player import BagPlayer
     from shelfhelp_ros.nodes.bags import Bag, BagTopics
     from shelfhelp_ros.nodes.running import Crew
+
+CONNECT_SECONDS = 30.0
 
 
 @click.command(name="replay")
@@ -124,12 +127,22 @@ class _Playing:
             start_assistant(
                 self._crew, options, on_spoken=None if quiet else lambda said: write_line(said.text, self._crew)
             )
+            # Topics find each other in their own time, and a frame that nobody hears is lost.
+            self._wait_for(lambda: player.heard and recorder.connected)
             if target or photos:
                 choose(self._crew.add(AssistantClient()), target, photos)
         self._play(player, shown)
         # What is being worked on when the bag ends still belongs to it.
         self._crew.wait(1.0)
         return recorder.summary(player.published, self._begin_ns)
+
+    def _wait_for(self, connected: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while not connected() and self._crew.wait(0.02) is None:
+            if time.monotonic() > deadline:
+                raise ShelfHelpError(
+                    f"the nodes do not hear each other after {CONNECT_SECONDS:.0f} s; `shelfhelp doctor` checks ROS 2"
+                )
 
     @property
     def _begin_ns(self) -> int:

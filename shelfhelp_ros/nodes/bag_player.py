@@ -46,6 +46,11 @@ class BagPlayer(Node):
             for theirs, ours in topics.renamed().items()
         }
 
+    @property
+    def heard(self) -> bool:
+        """Whether anyone listens to the colour images yet."""
+        return self._topics_out[self._colour_topic].get_subscription_count() > 0
+
     def stop(self) -> None:
         self._stopped.set()
 

@@ -25,10 +25,17 @@ class SearchRecorder(Node):
         self.spoken: list[tuple[int, Instruction]] = []
         self.answered: dict[int, float] = {}
         self.products: list[int] = []
-        self.create_subscription(ProductArray, "products", self._on_products, WORDS)
-        self.create_subscription(TargetSighting, "target", self._on_target, WORDS)
-        self.create_subscription(Instruction, "instruction", self.instructions.append, WORDS)
-        self.create_subscription(Instruction, "spoken", self._on_spoken, WORDS)
+        self._topics = (
+            self.create_subscription(ProductArray, "products", self._on_products, WORDS),
+            self.create_subscription(TargetSighting, "target", self._on_target, WORDS),
+            self.create_subscription(Instruction, "instruction", self.instructions.append, WORDS),
+            self.create_subscription(Instruction, "spoken", self._on_spoken, WORDS),
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Whether somebody publishes each of the topics yet."""
+        return all(self.count_publishers(topic.topic_name) > 0 for topic in self._topics)
 
     def summary(self, published: Mapping[int, float], begin_ns: int) -> dict[str, Any]:
         """Figures of the search; ``published`` is when each frame went out (monotonic seconds, by stamp), times in the
