@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -15,10 +16,14 @@ if os.environ.get("ROS_DISTRO") == "humble":
     os.environ["ROS_LOCALHOST_ONLY"] = "1"
 
 
+# The next test of this process takes the next domain: what the one before leaves in the air must not reach it.
+_steps = itertools.count()
+
+
 @pytest.fixture
 def ros_domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A domain id that no other test uses at this time, on this machine; subprocesses inherit it."""
-    for step in range(100):
+    for step in itertools.islice(_steps, 100):
         domain = 1 + (os.getpid() + step) % 100
         with (Path(tempfile.gettempdir()) / f"shelfhelp_test_domain_{domain}.lock").open("w") as lock:
             try:
