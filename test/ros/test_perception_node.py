@@ -305,11 +305,15 @@ def test_the_newest_frame_wins_while_the_worker_is_busy(graph: Graph, tiny_model
     with node.pipeline._lock:
         stamps = [camera.show(SHELF)]
         until(lambda: node.matcher.received > before, what="the first frame's arrival")
-        stamps += [camera.show(SHELF, pause=0.03) for _ in range(20)]
-        until(lambda: node.matcher.received >= before + len(stamps) // 2, what="arrival while the worker is busy")
+        # A busy machine loses frames of a best-effort stream, so it is shown as many as it takes.
+        until(
+            lambda: node.matcher.received >= before + 10,
+            doing=lambda: stamps.append(camera.show(SHELF, pause=0.03)),
+            what="arrival while the worker is busy",
+        )
         arrived = node.matcher.received - before
         assert products.messages == []
-    newest = products.wait_for(lambda m: from_time(m.header.stamp) >= stamps[arrived // 2])
+    newest = products.wait_for(lambda m: from_time(m.header.stamp) >= stamps[len(stamps) // 2])
     heard = [from_time(message.header.stamp) for message in products.messages]
     assert heard == sorted(heard)
     assert from_time(newest.header.stamp) in stamps
