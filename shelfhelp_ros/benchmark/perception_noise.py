@@ -1,0 +1,197 @@
+"""Perception's errors on rendered shelves against the ground truth: what the fast closed loop stands on.
+
+``python -m shelfhelp_ros.benchmark.perception_noise FILE`` renders shelves, runs the whole pipeline on them and writes
+a YAML file for ``simulation.perception_noise``: one line a run, with its verdicts and position errors. Latency comes from
+``shelfhelp bench --json BENCH``, over ROS.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import yaml
+from tqdm import tqdm
+
+from shelfhelp_ros.benchmark.figures import commit, machine
+from shelfhelp_ros.catalogue.enrolment import enrol
+from shelfhelp_ros.catalogue.store import Catalogue
+from shelfhelp_ros.perception.detector import Detector
+from shelfhelp_ros.perception.encoder import Encoder
+from shelfhelp_ros.perception.pipeline import Pipeline
+from shelfhelp_ros.sightings import Decision, Frame, TargetSighting
+from shelfhelp_ros.simulation.camera import ShelfSettings, SimulatedShelf
+from shelfhelp_ros.simulation.packs import draw_face
+from shelfhelp_ros.simulation.perception_noise import COVERED, SITUATIONS, VERSION
+from shelfhelp_ros.simulation.products import Product, make_products
+from shelfhelp_ros.simulation.scene import RenderedFrame
+
+DISTANCES = (0.5, 0.65, 0.8, 1.0)
+FRAMES = 26
+PERIOD_NS = 200_000_000
+#: The hand sets out for the product after this many frames.
+CALM = 14
+ENROLLED = 6
+CLEARLY_VISIBLE = 0.8
+
+
+@dataclass
+class _Run:
+    """Counts of one run: verdicts before and while something covers the product, errors in metres."""
+
+    first_found: int | None = None
+    clear: Counter[str] = field(default_factory=Counter)
+    covered: Counter[str] = field(default_factory=Counter)
+    errors: list[np.ndarray] = field(default_factory=list)
+
+
+def measure_run(
+    situation: str, distance: float, seed: int, detector: Detector, encoder: Encoder
+) -> dict[str, Any] | None:
+    """One run as a row of the file; None when the shelf of this seed has no product for the situation."""
+    settings = ShelfSettings(seed=seed, distance=distance, products=20, motion="handheld")
+    with SimulatedShelf(settings) as shelf, tempfile.TemporaryDirectory() as folder:
+        wanted = _wanted(situation, shelf, seed)
+        if wanted is None:
+            return None
+        with Catalogue(Path(folder) / "catalogue.db") as catalogue:
+            others = sorted((p for p in shelf.products if p.id != wanted.id), key=lambda p: p.family != wanted.family)
+            for product in (wanted, *others[: ENROLLED - 1]):
+                enrol(catalogue, detector, encoder, product.name, [draw_face(product)])
+            pipeline = Pipeline(detector, encoder, catalogue)
+            pipeline.set_target(catalogue.get(wanted.name).id)
+            return {"situation": situation, "distance": distance, **_row(_watch(shelf, pipeline, wanted))}
+
+
+def _wanted(situation: str, shelf: SimulatedShelf, seed: int) -> Product | None:
+    """A product that stands in clear view, with or without a near-duplicate; *absent*: one that is not there."""
+    if situation == "absent":
+        here = {product.family for product in shelf.products}
+        return next(p for p in make_products(seed + 977, 60) if p.family not in here)
+    seen = shelf.render()
+    families = Counter(product.family for product in shelf.products)
+    width, height = shelf.settings.width, shelf.settings.height
+    for index in np.argsort(-seen.visibility, kind="stable"):
+        pack, box = shelf.packs[int(seen.packs[index])], seen.boxes[index]
+        inside = box[0] > 20 and box[1] > 20 and box[2] < width - 20 and box[3] < height - 20
+        twin = families[pack.product.family] > 1
+        if seen.visibility[index] >= CLEARLY_VISIBLE and inside and twin == (situation == "twin"):
+            return pack.product
+    return None
+
+
+def _watch(shelf: SimulatedShelf, pipeline: Pipeline, wanted: Product) -> _Run:
+    run = _Run()
+    start = shelf.hand.position.copy()
+    goals = shelf.ground_truth(wanted.id)
+    goal = shelf.packs[goals[0].pack].front - np.array([0.0, 0.05, 0.0]) if goals else start
+    for number in range(FRAMES):
+        shelf.step(PERIOD_NS / 1e9)
+        shelf.hand.position = start + (goal - start) * max(0.0, (number - CALM) / (FRAMES - 1 - CALM))
+        seen = shelf.render()
+        frame = Frame((number + 1) * PERIOD_NS, shelf.frame_id, seen.image, seen.depth, seen.camera)
+        sightings = pipeline.process(frame)
+        if sightings.target is not None:
+            _note(run, sightings.target, seen, wanted, number)
+    return run
+
+
+def _note(run: _Run, sighting: TargetSighting, seen: RenderedFrame, wanted: Product, number: int) -> None:
+    index = None if sighting.product is None else _pack_at(sighting.product.box, seen)
+    right = index is not None and seen.product_ids[index] == wanted.id
+    decision = sighting.decision.name.lower()
+    if sighting.decision is Decision.FOUND and not right:
+        decision = "wrong"
+    visible = [float(v) for v, p in zip(seen.visibility, seen.product_ids, strict=True) if p == wanted.id]
+    covered = number > CALM and max(visible, default=0.0) < COVERED
+    if sighting.decision is Decision.FOUND and run.first_found is None:
+        run.first_found = number
+    if run.first_found is not None or decision in ("absent", "ambiguous"):
+        (run.covered if covered else run.clear)[decision] += 1
+    if right and sighting.decision is Decision.FOUND and sighting.product is not None and sighting.product.position:
+        run.errors.append(sighting.product.position.xyz - seen.positions[index])
+
+
+def _pack_at(box: Any, seen: RenderedFrame) -> int | None:
+    """The row of the pack in a frame that a box shows, by the overlap; None when it shows none."""
+    if not len(seen.boxes):
+        return None
+    low, high = np.maximum(seen.boxes[:, :2], box[:2]), np.minimum(seen.boxes[:, 2:], box[2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    areas = np.prod(seen.boxes[:, 2:] - seen.boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2]) - shared
+    best = int(np.argmax(shared / areas))
+    return best if shared[best] / areas[best] > 0.3 else None
+
+
+def _row(run: _Run) -> dict[str, Any]:
+    errors = np.array(run.errors).reshape(-1, 3)
+    enough = len(errors) >= 3
+    return {
+        "first_found": run.first_found,
+        "clear": dict(sorted(run.clear.items())),
+        "covered": dict(sorted(run.covered.items())),
+        "offset": [round(float(v), 4) for v in np.median(errors, axis=0)] if enough else None,
+        "jitter": [round(float(v), 4) for v in errors.std(axis=0)] if enough else None,
+    }
+
+
+def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float]:
+    """Latency from stamp to target and updates a second of one case of ``shelfhelp bench --json``."""
+    try:
+        row = next(
+            row
+            for row in json.loads(bench.read_text(encoding="utf-8"))["ros"]
+            if row["size"] == size and row["in view"] == in_view
+        )
+        return {
+            "median_ms": float(row["target p50"]),
+            "p95_ms": float(row["target p95"]),
+            "updates_a_second": float(row["updates/s"]),
+        }
+    except (OSError, ValueError, KeyError, StopIteration) as error:
+        raise click.UsageError(f"{bench} holds no case {size} with {in_view} in view over ROS; run bench again") from error
+
+
+@click.command()
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--bench", type=click.Path(path_type=Path), required=True, help="JSON of shelfhelp bench, for latency.")
+@click.option("--shelves", type=click.IntRange(1), default=6, show_default=True, help="Shelves a situation, distance.")
+@click.option("--models", type=click.Path(path_type=Path), help="Folder with the networks.")
+def main(output: Path, bench: Path, shelves: int, models: Path | None) -> None:
+    """Measure perception on rendered shelves and write its errors to OUTPUT."""
+    latency = latency_of(bench, "640x480", 30)
+    detector, encoder = Detector.load(models), Encoder.load(models)
+    cases = [(situation, distance) for situation in SITUATIONS for distance in DISTANCES]
+    rows = []
+    for number, (situation, distance) in enumerate(tqdm(cases, unit="case")):
+        seeds = iter(range(100 * number, 100 * number + 8 * shelves))
+        wanted = shelves if situation != "absent" else math.ceil(shelves / 2)
+        while wanted and (seed := next(seeds, None)) is not None:
+            if (row := measure_run(situation, distance, seed, detector, encoder)) is not None:
+                rows.append({"seed": seed, **row})
+                wanted -= 1
+    facts = {
+        "version": VERSION,
+        "command": f"python -m shelfhelp_ros.benchmark.perception_noise FILE --bench BENCH --shelves {shelves}",
+        "latency": latency,
+        "commit": commit(),
+        "machine": machine(),
+        "frames_a_run": FRAMES,
+        "frames_a_second": round(1e9 / PERIOD_NS, 2),
+        "detector": detector.card.sha256[:12],
+        "encoder": encoder.card.sha256[:12],
+    }
+    lines = ["runs:", *(f"- {yaml.safe_dump(row, default_flow_style=True, width=1000).strip()}" for row in rows)]
+    head = "# Written by shelfhelp_ros.benchmark.perception_noise, which says what it holds. Not to be edited by hand.\n"
+    output.write_text(head + yaml.safe_dump(facts, sort_keys=False, width=1000) + "\n".join(lines) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
