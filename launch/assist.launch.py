@@ -22,6 +22,7 @@ ARGUMENTS = (
     ),
     ("image_transport", "", "colour images: raw or compressed; empty: as the camera or the configuration says"),
     ("config", str(config_folder() / "assist.yaml"), "parameter file of the nodes"),
+    ("confirm", "", "how sure to be: cautious, balanced or eager; empty: as the configuration says"),
     ("backend", "", "what the networks run on: auto, cpu or cuda; empty: as the configuration says"),
     ("models", "", "folder with the networks; empty: as the configuration says"),
     ("catalogue", "", "catalogue file; empty: as the configuration says"),
@@ -45,7 +46,7 @@ def start(context: LaunchContext) -> list[Entity]:
     except ShelfHelpError as error:
         return [LogInfo(msg=str(error)), EmitEvent(event=Shutdown(reason=str(error)))]
     transport = given["image_transport"] or ("compressed" if topics.transport == "compressed" else "")
-    chosen = {"backend": given["backend"], "models": given["models"], "catalogue": given["catalogue"]}
+    chosen = {name: given[name] for name in ("confirm", "backend", "models", "catalogue")}
     perception = node(given, "perception", {**chosen, "image_transport": transport}, list(topics.remappings))
     guidance = node(given, "guidance", {}, [])
     speech = node(given, "speech", {"backend": given["speech"]}, [])

@@ -7,7 +7,7 @@ product of the catalogue, each judged alone, the probability of the target among
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 
 import numpy as np
@@ -19,6 +19,8 @@ from shelfhelp_ros.sightings import FloatArray
 
 # What the runtime can compute for a match; a card's calibration may use these features and no others.
 FEATURES = ("similarity",)
+# How sure the program has to be before it names a product; the encoder's card says what each word means in probability.
+CONFIRM = ("cautious", "balanced", "eager")
 
 
 class Verdict(Enum):
@@ -33,24 +35,33 @@ class Verdict(Enum):
 class Thresholds:
     """Probabilities that separate the decisions.
 
-    ``found``: from here on the product is named. ``present``: below it the product is taken to be absent.
-    ``ambiguous_margin``: a different product whose probability is nearer than this is too close to choose.
+    ``found``: from here on the product is named. ``found_alone``: the same where no other product is known that the
+    crop could be, so that a look-alike cannot be told by comparison; never below ``found``. ``present``: below it the
+    product is taken to be absent. ``ambiguous_margin``: a different product whose probability is nearer than this is
+    too close to choose.
     """
 
     found: float = 0.7
     present: float = 0.3
     ambiguous_margin: float = 0.15
+    found_alone: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "present", min(self.present, self.found))
+        object.__setattr__(self, "found_alone", max(self.found_alone, self.found))
 
     @classmethod
-    def from_calibration(cls, calibration: Calibration | None) -> Thresholds:
-        """Those of the encoder's card, with the defaults for what it leaves out."""
-        given = calibration.thresholds if calibration else {}
-        default = cls()
-        return cls(
-            found=given.get("found", default.found),
-            present=min(given.get("present", default.present), given.get("found", default.found)),
-            ambiguous_margin=given.get("ambiguous_margin", default.ambiguous_margin),
-        )
+    def from_calibration(cls, calibration: Calibration | None, confirm: str = "balanced") -> Thresholds:
+        """Those of the encoder's card for one word of ``CONFIRM``, with the defaults for what it leaves out.
+
+        A card from before these words has one set of thresholds, which is then taken for each of them.
+        """
+        if confirm not in CONFIRM:
+            raise ShelfHelpError(f"confirm has to be one of {', '.join(CONFIRM)}, not '{confirm}'")
+        if calibration is None:
+            return cls()
+        given = {**calibration.thresholds, **calibration.confirm.get(confirm, {})}
+        return cls(**{field.name: given[field.name] for field in fields(cls) if field.name in given})
 
 
 @dataclass(frozen=True)
@@ -77,7 +88,9 @@ class Match:
 class Matcher:
     """Matching with the calibration of one encoder."""
 
-    def __init__(self, calibration: Calibration | None, thresholds: Thresholds | None = None) -> None:
+    def __init__(
+        self, calibration: Calibration | None, thresholds: Thresholds | None = None, confirm: str = "balanced"
+    ) -> None:
         if calibration is None:
             raise ShelfHelpError(
                 "the encoder's card has no calibration, so no match can be judged; export the encoder again"
@@ -89,7 +102,7 @@ class Matcher:
                 f"version computes {', '.join(FEATURES)}; update shelfhelp or export the encoder again"
             )
         self.calibration = calibration
-        self.thresholds = thresholds or Thresholds.from_calibration(calibration)
+        self.thresholds = thresholds or Thresholds.from_calibration(calibration, confirm)
 
     def log_odds(self, similarity: FloatArray) -> FloatArray:
         """Log odds that two pictures of this cosine similarity show the same product, judged alone."""
@@ -125,13 +138,14 @@ class Matcher:
             best = prefer if lead < self.thresholds.ambiguous_margin else best
         rivals = np.where(same, -1.0, probabilities)
         runner_up = int(np.argmax(rivals)) if (~same).any() else None
+        needed = self.thresholds.found if other[best] > -1 else self.thresholds.found_alone
         # Only where a choice would be made can it be hard: both have to be good enough, not merely equally poor.
-        likely = bool(self.probability_same(target)[best] >= self.thresholds.found)
+        likely = bool(self.probability_same(target)[best] >= needed)
         reach = max(float(probabilities[best]) - self.thresholds.ambiguous_margin, self.thresholds.present)
         in_view = runner_up is not None and bool(rivals[runner_up] > reach)
         in_catalogue = bool(self.probability(other, target)[best] > reach)
         rivalled = likely and (in_view or in_catalogue)
-        sure = probabilities[best] >= self.thresholds.found and not rivalled
+        sure = probabilities[best] >= needed and not rivalled
         return Match(Verdict.FOUND if sure else Verdict.AMBIGUOUS, best, runner_up, probabilities, same, rivalled)
 
     def same_product(self, embeddings: FloatArray, target: FloatArray, row: int) -> npt.NDArray[np.bool_]:
@@ -141,8 +155,8 @@ class Matcher:
         photo taken elsewhere; a product that merely resembles the target is not.
         """
         alike = np.asarray(embeddings @ embeddings[row], np.float32)
-        certain = self.probability_same(alike) >= self.thresholds.found
-        same = certain & (alike >= np.minimum(target, target[row]))
+        likely = self.probability_same(alike) >= 0.5
+        same = likely & (alike >= np.minimum(target, target[row]))
         same[row] = True
         return np.asarray(same, np.bool_)
 

@@ -29,6 +29,9 @@ def assist_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--config", type=path, help="Parameter file of the nodes.  [default: the installed assist.yaml]"
             ),
+            click.option(
+                "--confirm", default="", help="How sure to be before it is named: cautious, balanced or eager."
+            ),
             click.option("--backend", default="", help="What the networks run on: auto, cpu or cuda."),
             click.option("--models", type=path, help="Folder with the networks."),
             click.option("--catalogue", type=path, help="Catalogue file.  [default: your own]"),

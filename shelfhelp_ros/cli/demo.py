@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--layout", default="normal", show_default=True, type=click.Choice(list(LAYOUTS)), help="Kind of shelf.")
 @click.option("--rate", default=3.0, show_default=True, help="Frames a second of the simulated camera.")
 @click.option("--timeout", default=120.0, show_default=True, help="Seconds after which the search is given up.")
+@click.option("--confirm", default="", help="How sure to be before it is named: cautious, balanced or eager.")
 @click.option("--speech", default="", help="speech-dispatcher, espeak-ng or text.  [default: the first that works]")
 @click.option("--models", type=click.Path(path_type=Path), help="Folder with the networks.")
 @click.option(
@@ -34,6 +35,7 @@ def command(
     layout: str,
     rate: float,
     timeout: float,
+    confirm: str,
     speech: str,
     models: Path | None,
     output: Path,
@@ -63,7 +65,7 @@ def command(
 
     with tempfile.TemporaryDirectory(prefix="shelfhelp-demo-") as folder:
         settings = EpisodeSettings(
-            Path(folder), seed, product, layout, rate, timeout=timeout, models=models, speech=speech
+            Path(folder), seed, product, layout, rate, timeout=timeout, models=models, speech=speech, confirm=confirm
         )
         recording = run_episode(settings, tell, hear)
     recording.facts |= {"machine": machine(), "commit": commit()}

@@ -14,6 +14,7 @@ from shelfhelp_ros.cli.options import (
     annotate_option,
     box_json,
     catalogue_option,
+    confirm_option,
     images_argument,
     model_options,
     print_json,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--reference", "-r", "references", multiple=True, type=PATH, help="A photo of the product; up to five.")
 @click.option("--product", "-p", help="A product of the catalogue, by name or id, instead of photos.")
 @catalogue_option
+@confirm_option
 @annotate_option
 @model_options
 def command(
@@ -43,6 +45,7 @@ def command(
     references: tuple[Path, ...],
     product: str | None,
     catalogue: Path | None,
+    confirm: str,
     annotate: Path | None,
     models: Path | None,
     backend: str,
@@ -69,7 +72,7 @@ def command(
         raise ShelfHelpError("give the product either by --reference PHOTO or by --product NAME")
     detector = Detector.load(models, backend, threads)
     encoder = Encoder.load(models, backend, threads)
-    matcher = Matcher(encoder.calibration)
+    matcher = Matcher(encoder.calibration, confirm=confirm)
     index = _open_index(catalogue, encoder) if product is not None or catalogue is not None else None
     if product is not None and index is not None:
         target = _catalogue_target(product, catalogue, index)

@@ -13,6 +13,7 @@ import click
 import cv2
 from tqdm import tqdm
 
+from shelfhelp_ros.catalogue.matching import CONFIRM
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.images import load_image
 from shelfhelp_ros.inference.session import BACKENDS
@@ -36,6 +37,13 @@ def model_options(command: Command) -> Command:
     return command
 
 
+confirm_option = click.option(
+    "--confirm",
+    type=click.Choice(CONFIRM),
+    default="balanced",
+    show_default=True,
+    help="How sure to be before the product is named.",
+)
 catalogue_option = click.option(
     "--catalogue", type=PATH, help="Catalogue file; SHELFHELP_CATALOGUE or the user's data folder by default."
 )

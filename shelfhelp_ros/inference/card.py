@@ -63,13 +63,15 @@ class Calibration:
     """Logistic regression from features of a match to the probability that it is right, fitted on held-out data.
 
     ``coefficients`` are by feature name (``similarity``: cosine to the best reference). ``thresholds`` are
-    probabilities by decision (``found``, ``ambiguous_margin``, ``present``).
+    probabilities by decision (``found``, ``found_alone``, ``ambiguous_margin``, ``present``); ``confirm`` holds those
+    that differ for a word such as ``cautious``.
     """
 
     coefficients: dict[str, float]
     intercept: float
     thresholds: dict[str, float]
     fitted_on: str
+    confirm: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

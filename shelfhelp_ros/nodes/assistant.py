@@ -28,6 +28,7 @@ class AssistOptions:
     camera: str = "camera"
     image_transport: str = ""
     config: Path | None = None
+    confirm: str = ""
     backend: str = ""
     models: Path | None = None
     catalogue: Path | None = None
@@ -56,6 +57,7 @@ class AssistOptions:
             chosen = topics.transport if topics.transport != "raw" or self.image_transport else ""
             values |= _given(
                 image_transport=chosen,
+                confirm=self.confirm,
                 backend=self.backend,
                 models=_quoted(self.models),
                 catalogue=_quoted(self.catalogue),

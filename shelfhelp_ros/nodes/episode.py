@@ -53,6 +53,7 @@ class EpisodeSettings:
     timeout: float = 120.0
     models: Path | None = None
     speech: str = ""
+    confirm: str = ""
 
 
 class EpisodeRecorder(Node):
@@ -177,6 +178,7 @@ def _commands(settings: EpisodeSettings, photos: Path, catalogue: Path) -> dict[
     assist = ["--catalogue", str(catalogue), "--config", str(config_folder() / "demo.yaml")]
     assist += ["--models", str(settings.models)] if settings.models else []
     assist += ["--speech", settings.speech] if settings.speech else []
+    assist += ["--confirm", settings.confirm] if settings.confirm else []
     return {"simulation": node_command("simulation_node", *simulation), "assistant": assist_command(*assist)}
 
 

@@ -18,6 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from shelfhelp_interfaces.msg import ProductArray, TargetSighting
 from visualization_msgs.msg import MarkerArray
 
+from shelfhelp_ros.catalogue.matching import CONFIRM
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.session import BACKENDS
@@ -57,6 +58,7 @@ SETTINGS = (
         20.0,
         150.0,
     ),
+    Setting("confirm", _DEFAULTS.confirm, "how sure to be before a product is named", choices=CONFIRM),
     Setting("score_threshold", 0.0, "least detection score; 0: the one in the detector's card", 0.0, 1.0),
     Setting("coast", _DEFAULTS.coast_s, "seconds for which an unseen product is still published", 0.0, 2.0),
     Setting(
@@ -173,6 +175,7 @@ class PerceptionNode(LifecycleNode):
         watch = WatchSettings(absent_after_s=value("absent_after"), lost_for_s=value("lost_for"))
         return dataclasses.replace(
             _DEFAULTS,
+            confirm=value("confirm"),
             score_threshold=value("score_threshold") or None,
             coast_s=value("coast"),
             field_of_view_degrees=value("field_of_view"),

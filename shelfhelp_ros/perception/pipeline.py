@@ -27,10 +27,12 @@ from shelfhelp_ros.sightings import Decision, FloatArray, Frame, Position, Sight
 
 @dataclass(frozen=True)
 class PipelineSettings:
-    """``score_threshold`` None takes the detector card's. ``coast_s``: seconds for which an unseen product is still
-    reported at its predicted box. ``field_of_view_degrees``: horizontal, for cameras without camera_info.
-    ``whole_view``: share of the products in view that have to be embedded before the view counts as seen."""
+    """``confirm``: how sure to be before the product is named, a word of `matching.CONFIRM`. ``score_threshold`` None
+    takes the detector card's. ``coast_s``: seconds for which an unseen product is still reported at its predicted box.
+    ``field_of_view_degrees``: horizontal, for cameras without camera_info. ``whole_view``: share
+    of the products in view that have to be embedded before the view counts as seen."""
 
+    confirm: str = "balanced"
     score_threshold: float | None = None
     coast_s: float = 0.25
     field_of_view_degrees: float = 69.0
@@ -47,11 +49,11 @@ class Pipeline:
     def __init__(
         self, detector: Detector, encoder: Encoder, catalogue: Catalogue, settings: PipelineSettings | None = None
     ) -> None:
-        self.settings = settings or PipelineSettings()
+        self._settings = settings or PipelineSettings()
         self.detector = detector
         self.encoder = encoder
         self.catalogue = catalogue
-        self.matcher = Matcher(encoder.calibration)
+        self.matcher = Matcher(encoder.calibration, confirm=self.settings.confirm)
         self._lock = threading.RLock()
         self._tracker = Tracker(self.settings.tracker)
         self._camera_motion = CameraMotion()
@@ -61,6 +63,19 @@ class Pipeline:
         self._watch = TargetWatch(self.matcher.thresholds, self.settings.watch)
         self._target: Target | None = None
         self._index = self._open_index()
+
+    @property
+    def settings(self) -> PipelineSettings:
+        """May be replaced at any time; ``tracker``, ``watch`` and ``occlusion`` stay as they were at the beginning."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: PipelineSettings) -> None:
+        with self._lock:
+            if settings.confirm != self._settings.confirm:
+                self.matcher = Matcher(self.encoder.calibration, confirm=settings.confirm)
+                self._watch.thresholds = self.matcher.thresholds
+            self._settings = settings
 
     @property
     def target(self) -> Target | None:

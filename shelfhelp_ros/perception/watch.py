@@ -29,7 +29,7 @@ class TargetWatch:
 
     def __init__(self, thresholds: Thresholds, settings: WatchSettings | None = None) -> None:
         self.settings = settings or WatchSettings()
-        self._thresholds = thresholds
+        self.thresholds = thresholds
         self.reset()
 
     def reset(self) -> None:
@@ -73,7 +73,7 @@ class TargetWatch:
         if match.rivalled:
             return Decision.AMBIGUOUS
         # A product that was named keeps its name until it is as likely not there: no flicker around one threshold.
-        doubtful = (self._thresholds.found + self._thresholds.present) / 2
+        doubtful = (self.thresholds.found + self.thresholds.present) / 2
         keeps = track_id == self.chosen and match.best is not None and match.probabilities[match.best] >= doubtful
         return Decision.FOUND if keeps else None
 
