@@ -15,11 +15,11 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.sightings import ImageArray
 from shelfhelp_ros.simulation.bag import BagSettings, Storage, photo_pan_bag, simulated_frames, write_bag
 from shelfhelp_ros.simulation.camera import MOTIONS, Motion, ShelfSettings, SimulatedShelf
-from shelfhelp_ros.simulation.coco import CocoSettings, export_coco
+from shelfhelp_ros.simulation.coco import CocoSettings, export_coco, usual_workers
 from shelfhelp_ros.simulation.effects import Effects
 from shelfhelp_ros.simulation.layout import LAYOUTS
 from shelfhelp_ros.simulation.packs import draw_face
-from shelfhelp_ros.simulation.views import random_effects
+from shelfhelp_ros.simulation.views import DOMAINS, Domain, random_effects
 
 MAX_PROCESSES = 64
 
@@ -77,7 +77,19 @@ def parse_size(context: click.Context, parameter: click.Parameter, value: str) -
     "--varied", is_flag=True, help="Light, colours and camera faults by the seed; data sets always have them."
 )
 @click.option(
-    "--processes", type=click.IntRange(1, MAX_PROCESSES), default=1, show_default=True, help="That render the data set."
+    "--domain",
+    type=click.Choice(DOMAINS),
+    default="plain",
+    show_default=True,
+    help="Of the data set; wild: harder light, lenses, motion, hands, glass doors, tilt and crowding.",
+)
+@click.option("--depth", is_flag=True, help="Write depth beside the data set's pictures: 16-bit PNG, millimetres.")
+@click.option(
+    "--workers",
+    "--processes",
+    "workers",
+    type=click.IntRange(1, MAX_PROCESSES),
+    help="Processes that render the data set; the pictures are the same.  [default: the processor's cores]",
 )
 def command(
     image: Path | None,
@@ -99,7 +111,9 @@ def command(
     compressed: bool,
     shadows: bool,
     varied: bool,
-    processes: int,
+    domain: Domain,
+    depth: bool,
+    workers: int | None,
 ) -> None:
     """Render grocery shelves: pictures to try things on, bags to replay, data to train with.
 
@@ -111,7 +125,7 @@ def command(
       shelfhelp simulate --image shelf.jpg --faces packs
       shelfhelp simulate --bag walk --frames 150 --layout dense
       shelfhelp simulate --bag walk --photo shelf.jpg --storage mcap
-      shelfhelp simulate --coco data --frames 1000 --processes 4
+      shelfhelp simulate --coco data --frames 1000 --domain wild --depth
       shelfhelp simulate --camera --hand --seed 3
     """
     if not (image or bag or coco or faces or camera):
@@ -138,7 +152,19 @@ def command(
     if camera:
         _be_a_camera(settings, rate, compressed)
     if coco is not None:
-        _write_coco(settings, coco, frames, layout, products, processes)
+        coco_settings = CocoSettings(
+            seed=settings.seed,
+            frames=frames,
+            width=settings.width,
+            height=settings.height,
+            products=products or CocoSettings.products,
+            layout=layout or "",
+            packshots=settings.packshots,
+            domain=domain,
+            depth=depth,
+        )
+        path = export_coco(coco, coco_settings, workers or usual_workers())
+        print_json({"annotations": str(path), "frames": frames})
 
 
 def _write_picture(settings: ShelfSettings, image: Path | None, faces: Path | None) -> None:
@@ -185,22 +211,6 @@ def _write_bag(
             frames = tqdm(simulated_frames(shelf, count, rate), total=count, unit="frame", desc="rendering")
             written = write_bag(path, frames, bag_settings)
     print_json({"bag": str(path), "frames": written, "seconds": round(written / rate, 2), "storage": storage})
-
-
-def _write_coco(
-    settings: ShelfSettings, folder: Path, frames: int, layout: str | None, products: int | None, processes: int
-) -> None:
-    coco_settings = CocoSettings(
-        seed=settings.seed,
-        frames=frames,
-        width=settings.width,
-        height=settings.height,
-        products=products or CocoSettings.products,
-        layout=layout or "",
-        packshots=settings.packshots,
-    )
-    path = export_coco(folder, coco_settings, processes)
-    print_json({"annotations": str(path), "frames": frames})
 
 
 def _be_a_camera(settings: ShelfSettings, rate: float, compressed: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a real camera and a real shop do to a picture: exposure, colour cast, blur, noise, a pane of glass."""
+"""What a real camera and a real shop do to a picture: exposure, colour cast, defocus, blur, noise, a pane of glass."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ class Effects:
     ``gains`` are factors on blue, green and red, ``gamma`` bends the tone curve, ``blur`` is a Gaussian sigma in
     pixels, ``motion`` a smear in pixels along ``motion_angle`` (radians), ``noise`` a standard deviation in grey
     levels, ``vignette`` and ``glass`` are 0..1.
+
+    The rest is off by default. ``defocus`` is the diameter in pixels of the blur disc per dioptre that a point lies off
+    the distance ``focus`` (metres); it needs the depth of the picture. ``aisle`` (0..1) mirrors the shelf opposite in
+    a glass door, ``frost`` (0..1) is what has condensed on it. ``flicker`` (0..1) are the bands that lamps on
+    alternating current leave in a rolling shutter, ``flicker_period`` apart, a share of the height. ``metered`` is the
+    mean grey level that the camera exposes for, before the gains; 0 leaves the light as it is.
     """
 
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -34,6 +40,13 @@ class Effects:
     vignette: float = 0.1
     glass: float = 0.0
     seed: int = 0
+    defocus: float = 0.0
+    focus: float = 1.0
+    aisle: float = 0.0
+    frost: float = 0.0
+    flicker: float = 0.0
+    flicker_period: float = 0.5
+    metered: float = 0.0
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Effects:
@@ -54,17 +67,30 @@ class Effects:
             seed=int(rng.integers(2**31)),
         )
 
-    def apply(self, image: Picture, moment: int = 0) -> Picture:
-        """The H×W×3 BGR image as this camera would take it; ``moment`` varies the noise from frame to frame."""
+    def apply(self, image: Picture, moment: int = 0, depth: Floats | None = None) -> Picture:
+        """The H×W×3 BGR image as this camera would take it; ``moment`` varies the noise from frame to frame.
+
+        ``depth`` H×W metres, NaN where nothing is near; without it nothing is out of focus.
+        """
         height, width = image.shape[:2]
         # Bytes as long as that will do: the default effects take a few milliseconds so.
         values: npt.NDArray[Any] = image
         if self.glass:
             values = _behind_glass(image.astype(np.float32), self.glass, np.random.default_rng([self.seed, 99]))
+        if self.aisle:
+            values = _mirrored_aisle(values.astype(np.float32), self.aisle, np.random.default_rng([self.seed, 98]))
+        if self.frost:
+            values = _frosted(values.astype(np.float32), self.frost, np.random.default_rng([self.seed, 97]))
+        if self.defocus and depth is not None:
+            values = _defocused(values.astype(np.float32), depth, self.defocus, self.focus)
+        if self.metered:
+            values = values * np.float32(self.metered / max(float(values.mean()), 8.0))
         if self.saturation != 1.0 or self.contrast != 1.0 or self.gains != (1.0, 1.0, 1.0):
             values = np.asarray(cv2.transform(values.astype(np.float32), self._colour_matrix()), np.float32)
         if self.vignette:
             values = _times(values, _vignette(width, height, self.vignette))
+        if self.flicker:
+            values = values * _bands(height, self.flicker, self.flicker_period, self.seed)
         if self.blur:
             values = np.asarray(cv2.GaussianBlur(values, (0, 0), self.blur))
         if self.motion:
@@ -139,3 +165,64 @@ def _behind_glass(values: Floats, strength: float, rng: np.random.Generator) -> 
     return np.asarray(
         values * (1 - 0.35 * strength) + (strength * 0.7 * np.clip(room, 0, 255))[..., None] * tint, np.float32
     )
+
+
+def _mirrored_aisle(values: Floats, strength: float, rng: np.random.Generator) -> Floats:
+    """Adds the shelf opposite as a glass door mirrors it: much like this one, turned round, further away and soft."""
+    height, width = values.shape[:2]
+    grow = float(rng.uniform(0.5, 0.9))
+    shift = rng.uniform(-0.3, 0.3, 2) * [width, height] + [width / 2, height / 2]
+    # Left and right change places, and the picture shrinks about its middle.
+    matrix = np.array([[-grow, 0, shift[0] + grow * width / 2], [0, grow, shift[1] - grow * height / 2]])
+    mirrored = cv2.warpAffine(values, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    mirrored = cv2.GaussianBlur(mirrored, (0, 0), max(0.8, width / 640 * float(rng.uniform(1, 5))))
+    return np.asarray(values * (1 - 0.25 * strength) + 0.45 * strength * mirrored, np.float32)
+
+
+def _frosted(values: Floats, strength: float, rng: np.random.Generator) -> Floats:
+    """A pane that is misted over in patches: there the picture is soft and pale."""
+    height, width = values.shape[:2]
+    coarse = rng.uniform(-0.4, 1, (4, 5)).astype(np.float32)
+    patch = np.clip(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC), 0, 1)[..., None] * strength
+    soft = cv2.GaussianBlur(values, (0, 0), max(1.0, width / 640 * float(rng.uniform(3, 7))))
+    pale = soft * 0.65 + float(rng.uniform(55, 85))
+    return np.asarray(values * (1 - patch) + pale * patch, np.float32)
+
+
+def _defocused(values: Floats, depth: Floats, strength: float, focus: float) -> Floats:
+    """Thin-lens blur by the circle of confusion (Potmesil and Chakravarty 1981), its diameter c = A·|1/z − 1/f| pixels.
+
+    Every pixel lies between two of a few evenly blurred pictures.
+    """
+    metres = np.nan_to_num(depth, nan=FARTHEST).clip(0.05, FARTHEST)
+    wanted = strength * np.abs(1 / metres - 1 / focus).astype(np.float32)
+    # A hard edge of the map would show as one; the blur of what is near spreads over it.
+    wanted = np.asarray(cv2.GaussianBlur(wanted, (0, 0), 1.5), np.float32)
+    level = np.interp(wanted, DISCS, np.arange(len(DISCS))).astype(np.float32)
+    result = np.zeros_like(values)
+    for index, diameter in enumerate(DISCS):
+        share = np.clip(1 - np.abs(level - index), 0, 1)
+        if share.any():
+            result += share[..., None] * (values if diameter <= 1 else cv2.filter2D(values, -1, _disc(diameter)))
+    return result
+
+
+FARTHEST = 6.0
+# Diameters in pixels of the evenly blurred pictures.
+DISCS = (1.0, 2.0, 3.5, 6.0, 10.0, 16.0)
+
+
+@lru_cache(maxsize=8)
+def _disc(diameter: float) -> Floats:
+    """A disc with soft edges whose weights add up to one."""
+    reach = int(np.ceil(diameter / 2))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    weights = np.clip(diameter / 2 + 0.5 - np.hypot(x, y), 0, 1)
+    return np.asarray(weights / weights.sum(), np.float32)
+
+
+def _bands(height: int, strength: float, period: float, seed: int) -> Floats:
+    """A factor for each row, H×1×1."""
+    start = float(np.random.default_rng([seed, 96]).uniform(0, 2 * np.pi))
+    wave = np.sin(np.arange(height) / height / period * 2 * np.pi + start)
+    return (1 - strength * (0.5 + 0.5 * wave)).astype(np.float32)[:, None, None]

@@ -277,6 +277,21 @@ def make_products(seed: int, count: int, near_duplicates: float = 0.5) -> list[P
     return [replace(product, id=f"s{seed}-{index:05d}") for index, product in enumerate(products[:count])]
 
 
+def family_differences(products: list[Product]) -> dict[int, str]:
+    """What the members of each family differ in: ``flavour``, ``size``, ``word``, or nothing for a single product.
+
+    Members of a family that differ in several of them get all of their names, joined by ``+``.
+    """
+    families: dict[int, list[Product]] = {}
+    for product in products:
+        families.setdefault(product.family, []).append(product)
+    told_by = {"flavour": "flavour", "quantity": "size", "claim": "word"}
+    return {
+        family: "+".join(name for field, name in told_by.items() if len({getattr(p, field) for p in members}) > 1)
+        for family, members in families.items()
+    }
+
+
 def products_from_folder(folder: Path, heights: tuple[float, float] = (0.2, 0.3)) -> list[Product]:
     """One box a picture of the folder: its name is the file's, its front the picture, its height in ``heights`` metres.
 

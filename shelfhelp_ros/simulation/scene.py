@@ -77,8 +77,25 @@ class RenderedFrame:
 
 
 @dataclass(frozen=True)
+class Lamp:
+    """A spotlight: ``position`` metres in the world, ``direction`` of its beam, ``colour`` RGB (may exceed 1).
+
+    ``cutoff`` is half the angle of the beam in degrees.
+    """
+
+    position: tuple[float, float, float]
+    direction: tuple[float, float, float]
+    colour: tuple[float, float, float]
+    cutoff: float = 60.0
+
+
+@dataclass(frozen=True)
 class Look:
-    """Light and surfaces of a shop. Colours are RGB in 0..1, light levels relative, ``sun`` a direction of travel."""
+    """Light and surfaces of a shop. Colours are RGB in 0..1, light levels relative, ``sun`` a direction of travel.
+
+    ``lamps`` shine besides the sun; ``sleeve`` is the colour of a sleeve on the shopper's arm, if any; ``posts`` are
+    the places along the shelf (metres) of the upright frames of glass doors before it.
+    """
 
     ambient: float = 0.42
     head: float = 0.25
@@ -91,6 +108,9 @@ class Look:
     skin: tuple[float, float, float] = (0.83, 0.62, 0.5)
     gloss: float = 0.3
     pattern: int = 0
+    lamps: tuple[Lamp, ...] = ()
+    sleeve: tuple[float, float, float] | None = None
+    posts: tuple[float, ...] = ()
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Look:
@@ -166,15 +186,23 @@ class ShelfScene:
         """Give the OpenGL context back."""
         self._renderer.close()
 
-    def move_hand(self, position: Vector | None) -> None:
+    def move_hand(self, position: Vector | None, roll_degrees: float = 0.0) -> None:
         """Put the middle of the fingertips at ``position`` (3,) metres in the world; None takes the hand away.
 
-        The fingers point into the shelf and the forearm comes from below the camera.
+        The fingers point into the shelf and the forearm comes from below the camera; a positive ``roll_degrees`` lets
+        it come from the left instead, a negative one from the right.
         """
         self._data.mocap_pos[1] = FAR_AWAY if position is None else position
+        half = np.radians(roll_degrees) / 2
+        self._data.mocap_quat[1] = [np.cos(half), 0.0, np.sin(half), 0.0]
 
-    def render(self, pose: CameraPose, effects: Effects | None = None, truth: bool = True) -> RenderedFrame:
-        """The picture from ``pose``. Without ``truth`` there are no boxes, which saves a few milliseconds."""
+    def render(
+        self, pose: CameraPose, effects: Effects | None = None, truth: bool = True, moment: int | None = None
+    ) -> RenderedFrame:
+        """The picture from ``pose``. Without ``truth`` there are no boxes, which saves a few milliseconds.
+
+        ``moment`` numbers the picture, which varies the noise; by default pictures are counted.
+        """
         self._data.mocap_pos[0] = pose.position
         quaternion = np.empty(4)
         self._mujoco.mju_mat2Quat(quaternion, (pose.rotation * [1.0, -1.0, -1.0]).ravel())
@@ -182,8 +210,9 @@ class ShelfScene:
         self._mujoco.mj_kinematics(self._model, self._data)
         self._mujoco.mj_camlight(self._model, self._data)
         self._renderer.update(self._data, self.settings.shadows)
-        image = (effects or self.settings.effects).apply(self._renderer.colour(), self._frames)
+        clean = self._renderer.colour()
         depth, geoms = self._renderer.depth_and_geoms()
+        image = (effects or self.settings.effects).apply(clean, self._frames if moment is None else moment, depth)
         self._frames += 1
         found = self._pack_of_geom[geoms] if truth else np.full((1, 1), -1, np.int32)
         boxes, counts, packs = visible_boxes(found, len(self.stock.packs))
@@ -278,6 +307,12 @@ class _Builder:
             type=self._mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
         )  # fmt: skip
         light.specular = [look.gloss * 0.6] * 3
+        for lamp in look.lamps:
+            self._spec.worldbody.add_light(
+                pos=lamp.position, dir=lamp.direction, diffuse=lamp.colour, specular=[look.gloss * 0.3] * 3,
+                type=self._mujoco.mjtLightType.mjLIGHT_SPOT, cutoff=lamp.cutoff, exponent=2.0, castshadow=False,
+                attenuation=[1.0, 0.0, 0.4],
+            )  # fmt: skip
         self._spec.add_texture(
             name="sky", type=self._mujoco.mjtTexture.mjTEXTURE_SKYBOX,
             builtin=self._mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
@@ -302,6 +337,8 @@ class _Builder:
             middle = [0, layout.depth / 2, height - BOARD / 2]
             self._box(f"board{index}", middle, [half, layout.depth / 2, BOARD / 2], look.shelf)
             self._box(f"rail{index}", [0, -0.003, height - RAIL_HEIGHT / 2], [half, 0.003, RAIL_HEIGHT / 2], look.rail)
+        for index, x in enumerate(look.posts):
+            self._box(f"post{index}", [x, -0.05, top / 2], [0.018, 0.012, top / 2 + 0.1], look.rail)
         self._box("floor", [0, 0, -1.0], [6, 6, 0.01], _rgb(np.array(look.room) * 0.8))
 
     def _box(
@@ -385,6 +422,11 @@ class _Builder:
         hand.add_geom(
             name="arm", type=capsule, fromto=[0, -0.15, -0.025, 0.05, -0.33, -0.3], size=[0.027, 0, 0], rgba=skin
         )
+        if self._settings.look.sleeve is not None:
+            hand.add_geom(
+                name="sleeve", type=capsule, fromto=[0.012, -0.2, -0.1, 0.11, -0.72, -0.66], size=[0.046, 0, 0],
+                rgba=[*self._settings.look.sleeve, 1.0],
+            )  # fmt: skip
         for geom in hand.geoms:
             geom.contype = geom.conaffinity = 0
 

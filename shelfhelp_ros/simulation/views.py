@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -11,19 +12,48 @@ from shelfhelp_ros.simulation.effects import Effects
 from shelfhelp_ros.simulation.layout import LAYOUTS, Layout, Stock
 from shelfhelp_ros.simulation.products import Product
 from shelfhelp_ros.simulation.scene import CameraPose, Look, RenderedFrame, SceneSettings, ShelfScene
+from shelfhelp_ros.simulation.wild import wild_effects, wild_hand, wild_settings
 
 PACK_PIXELS = (28.0, 210.0)
 FAR = 70.0
 DRINKS = ("soda", "energy", "beer", "juice", "water", "milk")
+Domain = Literal["plain", "wild"]
+DOMAINS: tuple[Domain, ...] = ("plain", "wild")
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """How askew cameras are held: mean and spread of the angles in degrees, and how far they go."""
+
+    yaw: float = 16.0
+    widest: float = 42.0
+    pitch: float = 8.0
+    pitch_spread: float = 11.0
+    lowest: float = -18.0
+    highest: float = 38.0
+    roll: float = 4.0
+
+
+WILD_TILT = Tilt(yaw=24.0, widest=58.0, pitch=9.0, pitch_spread=18.0, lowest=-32.0, highest=52.0, roll=11.0)
 
 
 @dataclass(frozen=True)
 class Surprise:
-    """What changes from picture to picture of one shelf."""
+    """What changes from picture to picture of one shelf. ``roll`` turns the arm, in degrees."""
 
     pose: CameraPose
     effects: Effects
     hand: np.ndarray[tuple[int], np.dtype[np.float64]] | None
+    roll: float = 0.0
+
+
+@dataclass(frozen=True)
+class ShelfPicture:
+    """The ``number``-th picture of a shelf, and what was drawn for it in words and numbers that JSON can hold."""
+
+    number: int
+    frame: RenderedFrame
+    drawn: dict[str, Any]
 
 
 def random_effects(seed: int) -> Effects:
@@ -55,6 +85,19 @@ def random_settings(
 
 def random_surprise(rng: np.random.Generator, scene: ShelfScene, pixels: float) -> Surprise:
     """A camera that sees packs about ``pixels`` high, its faults, and sometimes a hand in the picture."""
+    pose = _random_pose(rng, scene, pixels, Tilt())
+    return Surprise(pose, Effects.sample(rng), _random_hand(rng, scene.stock))
+
+
+def wild_surprise(rng: np.random.Generator, scene: ShelfScene, pixels: float, cooler: bool) -> Surprise:
+    """The same in the wild domain."""
+    pose = _random_pose(rng, scene, pixels, WILD_TILT)
+    effects = wild_effects(rng, abs(float(pose.position[1])), cooler, scene.camera.width)
+    hand, roll = wild_hand(rng, scene.stock, pose)
+    return Surprise(pose, effects, hand, roll)
+
+
+def _random_pose(rng: np.random.Generator, scene: ShelfScene, pixels: float, tilt: Tilt) -> CameraPose:
     stock = scene.stock
     pack = stock.packs[int(rng.integers(len(stock.packs)))]
     middle = np.array([0.0, 0.0, stock.top / 2])
@@ -65,10 +108,10 @@ def random_surprise(rng: np.random.Generator, scene: ShelfScene, pixels: float) 
     # Not so far that the room around the shelf fills the picture.
     reach = 0.6 * stock.layout.width * scene.camera.fx / scene.camera.width
     distance = float(np.clip(distance, 0.28, max(0.5, 1.5 * reach)))
-    yaw, pitch = np.radians(np.clip(rng.normal(0, 16), -42, 42)), np.radians(np.clip(rng.normal(8, 11), -18, 38))
+    yaw = np.radians(np.clip(rng.normal(0, tilt.yaw), -tilt.widest, tilt.widest))
+    pitch = np.radians(np.clip(rng.normal(tilt.pitch, tilt.pitch_spread), tilt.lowest, tilt.highest))
     away = distance * np.array([np.sin(yaw) * np.cos(pitch), -np.cos(yaw) * np.cos(pitch), np.sin(pitch)])
-    pose = CameraPose.looking_at(target + away, target, float(rng.normal(0, 4)))
-    return Surprise(pose, Effects.sample(rng), _random_hand(rng, stock))
+    return CameraPose.looking_at(target + away, target, float(rng.normal(0, tilt.roll)))
 
 
 def _random_hand(rng: np.random.Generator, stock: Stock) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
@@ -103,14 +146,51 @@ def pick_products(rng: np.random.Generator, products: list[Product], count: int,
 
 
 def random_pictures(
-    products: list[Product], seed: int, count: int, size: tuple[int, int] = (640, 480), layout: Layout | None = None
-) -> Iterator[RenderedFrame]:
-    """``count`` pictures of one random shelf; the same arguments give the same pictures on one machine."""
+    products: list[Product],
+    seed: int,
+    wanted: Collection[int],
+    size: tuple[int, int] = (640, 480),
+    layout: Layout | None = None,
+    domain: Domain = "plain",
+) -> Iterator[ShelfPicture]:
+    """The pictures of one random shelf whose numbers are ``wanted``, in their order.
+
+    The same arguments give the same pictures on one machine, and a picture does not depend on which others are wanted.
+    """
     rng = np.random.default_rng([seed, 0xC0C0])
     settings, pixels = random_settings(rng, layout, size)
     chosen = pick_products(rng, products, 36 if pixels < FAR else 18, settings.layout.rows + 1)
+    cooler = False
+    if domain == "wild":
+        drinks = float(np.mean([product.category in DRINKS for product in chosen]))
+        cooler = bool(rng.random() < 0.15 + 0.6 * drinks)
+        settings = wild_settings(settings, rng, cooler, layout)
     with ShelfScene(chosen, seed, settings) as scene:
-        for _ in range(count):
-            surprise = random_surprise(rng, scene, pixels)
-            scene.move_hand(surprise.hand)
-            yield scene.render(surprise.pose, surprise.effects)
+        for number in range(max(wanted, default=-1) + 1):
+            surprise = (
+                wild_surprise(rng, scene, pixels, cooler) if domain == "wild" else random_surprise(rng, scene, pixels)
+            )
+            if number in wanted:
+                scene.move_hand(surprise.hand, surprise.roll)
+                frame = scene.render(surprise.pose, surprise.effects, moment=number)
+                yield ShelfPicture(number, frame, _drawn(domain, settings, surprise, cooler))
+
+
+def _drawn(domain: Domain, settings: SceneSettings, surprise: Surprise, cooler: bool) -> dict[str, Any]:
+    """What a picture's ground truth says about how it was made."""
+    usual = Effects()
+    effects = {
+        field.name: getattr(surprise.effects, field.name)
+        for field in fields(Effects)
+        if getattr(surprise.effects, field.name) != getattr(usual, field.name)
+    }
+    hand = None if surprise.hand is None else [round(float(v), 4) for v in surprise.hand]
+    return {
+        "domain": domain,
+        "cooler": cooler,
+        "hand": hand,
+        "effects": effects,
+        "layout": asdict(settings.layout),
+        "lamps": len(settings.look.lamps),
+        "shadows": settings.shadows,
+    }

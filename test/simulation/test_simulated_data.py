@@ -62,6 +62,8 @@ def test_coco_is_valid_and_resumes(tmp_path: Path) -> None:
 
     kept = tmp_path / "data" / "frames" / "000001.jpg"
     stamp = kept.stat().st_mtime_ns
+    sibling = tmp_path / "data" / "frames" / "000004.jpg"
+    sibling_stamp = sibling.stat().st_mtime_ns
     lost = tmp_path / "data" / "frames" / "000005.jpg"
     before = lost.read_bytes()
     (tmp_path / "data" / "labels" / "000005.json").unlink()
@@ -70,6 +72,7 @@ def test_coco_is_valid_and_resumes(tmp_path: Path) -> None:
     assert again == first
     assert lost.read_bytes() == before
     assert kept.stat().st_mtime_ns == stamp
+    assert sibling.stat().st_mtime_ns == sibling_stamp
 
 
 @pytest.mark.usefixtures("_opengl")
@@ -87,7 +90,7 @@ def test_coco_processes_render_the_same_pictures(tmp_path: Path) -> None:
     """Protects several processes: who renders a shelf does not change its pixels."""
     settings = replace(SMALL, frames=5)
     one = export_coco(tmp_path / "one", settings)
-    two = export_coco(tmp_path / "two", settings, processes=2)
+    two = export_coco(tmp_path / "two", settings, workers=2)
     assert json.loads(one.read_text()) == json.loads(two.read_text())
     for picture in sorted((tmp_path / "one" / "frames").iterdir()):
         assert picture.read_bytes() == (tmp_path / "two" / "frames" / picture.name).read_bytes()
