@@ -195,9 +195,10 @@ class CropData(pl.LightningDataModule):
         views = Views(self.crops, [names[crop.product] for crop in self.crops], self.height, self.width)
         return DataLoader(views, batch_sampler=batches, num_workers=self.workers)
 
-    def plain_loader(self) -> DataLoader[tuple[Tensor, int]]:
-        """The training crops as the runtime would see them."""
-        return DataLoader(PlainViews(self.crops, self.height, self.width), 32)
+    def plain_loader(self, limit: int = 2000) -> DataLoader[tuple[Tensor, int]]:
+        """At most ``limit`` of the training crops, evenly spaced, as the runtime would see them."""
+        rows = np.unique(np.linspace(0, len(self.crops) - 1, limit).round().astype(int))
+        return DataLoader(PlainViews([self.crops[row] for row in rows], self.height, self.width), 32)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         return DataLoader(PlainViews(self.held_out, self.height, self.width), 32)

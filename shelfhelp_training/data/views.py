@@ -31,6 +31,8 @@ def random_view(
     """
     image = _window(crop, neighbour, max(height, width), rng)
     if rng.random() < 0.3:
+        image = _turned(image, rng)
+    if rng.random() < 0.3:
         image = _occluded(image, neighbour, rng)
     pixels = _relit(image.astype(np.float32), rng)
     image = _recorded(pixels, rng)
@@ -74,6 +76,17 @@ def _window(crop: Crop, neighbour: ImageArray, longest: int, rng: np.random.Gene
         cv2.warpPerspective(source, matrix, output, canvas, cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT),
         np.uint8,
     )
+
+
+def _turned(image: ImageArray, rng: np.random.Generator) -> ImageArray:
+    """The print on a can or bottle that stands turned about its axis, by up to some 25 degrees."""
+    height, width = image.shape[:2]
+    angle = np.radians(np.clip(rng.normal(0, 12), -25, 25))
+    across = np.linspace(-0.98, 0.98, width)
+    source = np.sin(np.clip(np.arcsin(across) + angle, -np.pi / 2, np.pi / 2))
+    column = np.tile((source / 0.98 + 1) / 2 * (width - 1), (height, 1)).astype(np.float32)
+    row = np.tile(np.arange(height, dtype=np.float32)[:, None], (1, width))
+    return np.asarray(cv2.remap(image, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def _occluded(image: ImageArray, neighbour: ImageArray, rng: np.random.Generator) -> ImageArray:

@@ -39,21 +39,30 @@ class GeneralisedMean(nn.Module):
         return x.clamp(min=1e-4).pow(self.power).mean(dim=(2, 3)).pow(1 / self.power)
 
 
-class ProductEncoder(nn.Module):
-    """EfficientNet-Lite0 with pooled features of two depths, projected to a vector of length one.
+def cells(x: Tensor, rows: int, columns: int) -> Tensor:
+    """N×C×H×W to N×(C·rows·columns) of length one: the mean of each cell of a grid. H and W are multiples of it."""
+    means = x.unflatten(2, (rows, -1)).unflatten(4, (columns, -1)).mean(dim=(3, 5))
+    return F.normalize(means.flatten(1))
 
-    The deepest features name things; those of the stage before, averaged, keep more of colour and print.
+
+class ProductEncoder(nn.Module):
+    """EfficientNet-Lite0 with pooled features of three depths, projected to a vector of length one.
+
+    The deepest features name things. Those of the middle, in strips from top to bottom, and of an early stage, in a
+    grid, say which colour and print is where on the pack, which is what near-duplicates differ in; part-based pooling
+    is that of Sun et al., Beyond part models, ECCV 2018.
 
     Args:
         dimensions: length of the vector.
         pretrained: start from the ImageNet weights.
         frozen_stages: leading stages (and with them the stem) that keep their weights.
-        train_depthwise: train depthwise filters too; their gradient takes much of a training step on a CPU.
+        train_depthwise: train depthwise filters too.
     """
 
-    MIDDLE = 5
-    MIDDLE_CHANNELS = 192
+    EARLY, EARLY_CHANNELS, EARLY_GRID = 2, 40, (4, 2)
+    MIDDLE, MIDDLE_CHANNELS, MIDDLE_GRID = 5, 192, (3, 1)
     TOP_CHANNELS = 1280
+    FEATURES = TOP_CHANNELS + MIDDLE_CHANNELS * 3 + EARLY_CHANNELS * 8
 
     def __init__(
         self, dimensions: int = 256, pretrained: bool = True, frozen_stages: int = 3, train_depthwise: bool = False
@@ -65,7 +74,7 @@ class ProductEncoder(nn.Module):
         self.stages = nn.ModuleList(list(network.blocks))  # type: ignore[arg-type]
         self.head = nn.Sequential(network.conv_head, network.bn2)  # type: ignore[arg-type]
         self.pool = GeneralisedMean()
-        self.projection = nn.Linear(self.TOP_CHANNELS + self.MIDDLE_CHANNELS, dimensions)
+        self.projection = nn.Linear(self.FEATURES, dimensions)
         self.dimensions, self.frozen_stages = dimensions, frozen_stages
         self.stem.requires_grad_(frozen_stages == 0)
         self.stages[:frozen_stages].requires_grad_(False)
@@ -74,26 +83,28 @@ class ProductEncoder(nn.Module):
                 module.weight.requires_grad_(False)
 
     def features(self, images: Tensor) -> Tensor:
-        """N×3×H×W normalised images to N×1472 pooled features, the two depths each of length one."""
-        x = middle = self._early(images)
-        for number, stage in enumerate(self.stages[self.frozen_stages :], self.frozen_stages):
-            x = stage(x)
-            if number == self.MIDDLE:
-                middle = x
-        top = self.pool(self.head(x))
-        return torch.cat([F.normalize(top), F.normalize(middle.mean(dim=(2, 3)))], dim=1)
+        """N×3×H×W normalised images to N×``FEATURES`` pooled features, the three depths each of length one.
 
-    def _early(self, images: Tensor) -> Tensor:
-        """The frozen stages; while training in bfloat16, which halves their time and needs no gradient."""
+        H is a multiple of 96 and W of 32.
+        """
+        maps = self._early(images)
+        for stage in self.stages[self.frozen_stages :]:
+            maps.append(stage(maps[-1]))
+        early, middle = maps[self.EARLY + 1].float(), maps[self.MIDDLE + 1]
+        top = F.normalize(self.pool(self.head(maps[-1])))
+        return torch.cat([top, cells(middle, *self.MIDDLE_GRID), cells(early, *self.EARLY_GRID)], dim=1)
+
+    def _early(self, images: Tensor) -> list[Tensor]:
+        """The maps of stem and frozen stages; while training in bfloat16, which takes half the time."""
         training = self.training and torch.is_grad_enabled()
         with torch.set_grad_enabled(training and self.frozen_stages == 0):
             half = training and self.frozen_stages > 0
             with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-                x = self.stem(images)
+                maps = [self.stem(images)]
                 for stage in self.stages[: self.frozen_stages]:
-                    x = stage(x)
-            early: Tensor = x.float()
-        return early
+                    maps.append(stage(maps[-1]))
+        maps[-1] = maps[-1].float()
+        return maps
 
     def forward(self, images: Tensor) -> Tensor:
         """N×3×H×W normalised images to N×dimensions vectors of length one."""
@@ -102,7 +113,7 @@ class ProductEncoder(nn.Module):
 
     @torch.no_grad()
     def fit_projection(self, features: Tensor, whitening: float = 0.5) -> None:
-        """Set the projection to the principal directions of M×1472 features.
+        """Set the projection to the principal directions of M×``FEATURES`` features.
 
         ``whitening`` 0 keeps their variances, 1 makes them equal (Jégou and Chum, ECCV 2012); M must be at least the
         number of dimensions.
@@ -123,6 +134,23 @@ def normalised(images: Tensor) -> Tensor:
     return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
+class Memory:
+    """The last vectors of a training with the numbers of their products, oldest first: cheap negatives.
+
+    Cross-batch memory: Wang et al., CVPR 2020. While a network learns slowly its vectors of some steps ago still hold.
+    """
+
+    def __init__(self, size: int, dimensions: int) -> None:
+        self.size = size
+        self.vectors = torch.zeros(0, dimensions)
+        self.labels = torch.zeros(0, dtype=torch.long)
+
+    def add(self, vectors: Tensor, labels: Tensor) -> None:
+        """Put a batch in; the oldest beyond ``size`` are forgotten."""
+        self.vectors = torch.cat([self.vectors.to(vectors.device), vectors.detach()])[-self.size :]
+        self.labels = torch.cat([self.labels.to(labels.device), labels])[-self.size :]
+
+
 class MetricTraining(pl.LightningModule):
     """Trains a ``ProductEncoder``; ``recall_NAME`` is recall@1 of the held-out source NAME across its photographs.
 
@@ -138,6 +166,7 @@ class MetricTraining(pl.LightningModule):
         weight_decay: AdamW's.
         warm_up: steps.
         temperature: of the supervised contrastive loss.
+        memory: so many earlier vectors are compared with every batch as well (0: none).
     """
 
     def __init__(
@@ -153,6 +182,7 @@ class MetricTraining(pl.LightningModule):
         weight_decay: float = 1e-4,
         warm_up: int = 50,
         temperature: float = 0.07,
+        memory: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -171,6 +201,7 @@ class MetricTraining(pl.LightningModule):
             self.miner = miners.MultiSimilarityMiner(epsilon=0.1)
         else:
             self.loss = losses.SupConLoss(temperature=temperature)
+        self.memory = Memory(memory, dimensions) if memory else None
         self.seen: list[tuple[FloatArray, list[int]]] = []
 
     def forward(self, images: Tensor) -> Tensor:
@@ -193,10 +224,29 @@ class MetricTraining(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
         embeddings = self(images)
-        mined = self.miner(embeddings, labels) if self.miner else None
-        loss = cast(Tensor, self.loss(embeddings, labels, mined))
+        loss = self._loss(embeddings, labels)
+        if self.memory is not None:
+            if len(self.memory.labels):
+                loss = loss + self._loss(embeddings, labels, self.memory.vectors, self.memory.labels)
+            self.memory.add(embeddings, labels)
         self.log("loss", loss, prog_bar=True, on_step=True, on_epoch=True, batch_size=len(labels))
         return loss
+
+    def _loss(
+        self, embeddings: Tensor, labels: Tensor, others: Tensor | None = None, names: Tensor | None = None
+    ) -> Tensor:
+        """Of a batch among itself, or of a batch against ``others`` with the labels ``names``."""
+        mined = self.miner(embeddings, labels, others, names) if self.miner else None
+        return cast(Tensor, self.loss(embeddings, labels, mined, others, names))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The memory is kept for resuming; it is no part of the network."""
+        if self.memory is not None:
+            checkpoint["memory"] = (self.memory.vectors, self.memory.labels)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.memory is not None and "memory" in checkpoint:
+            self.memory.vectors, self.memory.labels = checkpoint["memory"]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, rows = batch

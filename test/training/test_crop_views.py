@@ -11,7 +11,7 @@ from shelfhelp_ros.inference.card import InputCard
 from shelfhelp_ros.inference.preprocessing import fit, to_tensor
 from shelfhelp_training.data.crop_sources import CropSource, load_crops
 from shelfhelp_training.data.crops import PlainViews
-from shelfhelp_training.data.views import plain_view, random_view
+from shelfhelp_training.data.views import _turned, plain_view, random_view
 from shelfhelp_training.methods.backbone import MEAN, STD
 
 CROPS = load_crops(CropSource("drawn", "drawn", count=6, seed=1), root=None)  # type: ignore[arg-type]
@@ -42,6 +42,19 @@ def test_views_still_show_the_product() -> None:
         mean = np.mean([view(index, seed) for seed in range(30)], axis=0)
         right += int(np.argmin(np.abs(plain - mean).mean(axis=(1, 2, 3)))) == index
     assert right >= 5
+
+
+def test_turning_moves_the_print_to_one_side() -> None:
+    """A line in the middle of a can's label wanders by the sine of the angle, at most that of 25 degrees."""
+    label = np.zeros((20, 101, 3), np.uint8)
+    label[:, 49:52] = 255
+    places = []
+    for seed in range(40):
+        turned = _turned(label, np.random.default_rng(seed)).astype(float).mean(axis=(0, 2))
+        places.append((turned @ np.arange(101)) / turned.sum() - 50)
+    assert np.abs(places).max() <= 50 * np.sin(np.radians(25)) / 0.98 + 1.5
+    assert np.min(places) < -5
+    assert np.max(places) > 5
 
 
 def test_plain_views_are_what_the_runtime_sees() -> None:

@@ -29,7 +29,14 @@ from shelfhelp_training.cli import evaluate_main, export_main
 from shelfhelp_training.data.crop_sources import CropSource, load_crops
 from shelfhelp_training.data.crops import CropData
 from shelfhelp_training.evaluation.retrieval import across_photos
-from shelfhelp_training.methods.metric import GeneralisedMean, MetricTraining, ProductEncoder, normalised
+from shelfhelp_training.methods.metric import (
+    GeneralisedMean,
+    Memory,
+    MetricTraining,
+    ProductEncoder,
+    cells,
+    normalised,
+)
 from shelfhelp_training.methods.metric_export import average_weights, load_encoder
 from shelfhelp_training.record import TrainingRecord
 
@@ -46,11 +53,43 @@ def test_generalised_mean_has_its_textbook_values(power: float, expected: float)
     torch.testing.assert_close(GeneralisedMean(power)(values), torch.tensor([[expected]]), atol=1e-3, rtol=0)
 
 
+def test_cells_keep_what_is_where() -> None:
+    """The top of a pack comes before its bottom, as the mean of each cell, together of length one."""
+    picture = torch.tensor([[[[3.0, 3.0], [3.0, 3.0], [4.0, 4.0], [4.0, 4.0]]]])
+    torch.testing.assert_close(cells(picture, 2, 1), torch.tensor([[0.6, 0.8]]))
+    torch.testing.assert_close(cells(picture, 1, 1), torch.tensor([[1.0]]))
+    with pytest.raises(RuntimeError):
+        cells(picture, 3, 1)
+
+
+def test_the_memory_forgets_the_oldest() -> None:
+    """It holds the last vectors with their products, and no gradient leads back into them."""
+    memory = Memory(3, 2)
+    for number in range(3):
+        memory.add(torch.full((2, 2), float(number), requires_grad=True), torch.tensor([number, number + 10]))
+    assert memory.labels.tolist() == [11, 2, 12]
+    assert memory.vectors[:, 0].tolist() == [1.0, 2.0, 2.0]
+    assert not memory.vectors.requires_grad
+
+
+@pytest.mark.parametrize("loss", ["multi_similarity", "supervised_contrastive"])
+def test_a_remembered_product_weighs_in(loss: str) -> None:
+    """A wrong product in the memory that looks like a crop raises the loss; one that does not changes it little."""
+    training = MetricTraining(dimensions=4, pretrained=False, loss=loss, memory=8)  # type: ignore[arg-type]
+    batch, labels = torch.eye(4)[[0, 0, 1, 1]], torch.tensor([0, 0, 1, 1])
+    remembered = torch.tensor([0, 5])
+
+    def against(vector: int) -> float:
+        return float(training._loss(batch, labels, torch.eye(4)[[0, vector]], remembered))
+
+    assert against(0) > against(3) + 0.05
+
+
 def test_a_whitened_projection_spreads_evenly() -> None:
     """With whitening 1 the training features come out centred, uncorrelated and of one variance."""
     encoder = ProductEncoder(dimensions=8, pretrained=False)
     generator = torch.Generator().manual_seed(0)
-    features = torch.randn(400, 20, generator=generator) @ torch.randn(20, 1472, generator=generator) + 3
+    features = torch.randn(400, 20, generator=generator) @ torch.randn(20, encoder.FEATURES, generator=generator) + 3
     encoder.fit_projection(features, whitening=1.0)
     with torch.no_grad():
         projected = encoder.projection(features)
@@ -127,7 +166,7 @@ def trained(photographed: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     losses = Losses()
     trainer = make_trainer(folder, EPOCHS)
     trainer.callbacks.append(losses)  # type: ignore[attr-defined]
-    module = MetricTraining(dimensions=32, warm_up=4, learning_rate=4e-4, projection_rate=1e-3)
+    module = MetricTraining(dimensions=32, warm_up=4, learning_rate=4e-4, projection_rate=1e-3, memory=48)
     trainer.fit(module, datamodule=make_data(photographed))
     return folder, losses.losses
 
@@ -155,7 +194,7 @@ def test_a_resumed_training_ends_at_the_same_weights(
 ) -> None:
     """Training that was interrupted after the first epoch is the same training."""
     folder, _ = trained
-    module = MetricTraining(dimensions=32, warm_up=4, learning_rate=4e-4, projection_rate=1e-3)
+    module = MetricTraining(dimensions=32, warm_up=4, learning_rate=4e-4, projection_rate=1e-3, memory=48)
     trainer = make_trainer(tmp_path, EPOCHS)
     trainer.fit(module, datamodule=make_data(photographed), ckpt_path=folder / "epoch=0.ckpt", weights_only=False)
     once = load_encoder(folder / "last.ckpt")[0].state_dict()
