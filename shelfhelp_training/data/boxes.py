@@ -44,15 +44,15 @@ class Sample:
 
 
 def load_split(name: str, part: str) -> list[str]:
-    """File stems of ``part`` (train, test) of the published split ``name``."""
+    """File stems of ``part`` (train, test) of the published split ``name``; a row of it may list a whole burst."""
     path = SPLITS / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in SPLITS.glob("*.yaml")))
         raise ShelfHelpError(f"there is no split {name}; known: {known}")
-    parts: dict[str, list[str]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    parts: dict[str, list[str | list[str]]] = yaml.safe_load(path.read_text(encoding="utf-8"))
     if part not in parts:
         raise ShelfHelpError(f"split {name} has no part {part}; known: {', '.join(parts)}")
-    return parts[part]
+    return [stem for row in parts[part] for stem in (row if isinstance(row, list) else [row])]
 
 
 def load_coco(annotations: Path, stems: list[str] | None = None) -> list[BoxedPicture]:
@@ -81,12 +81,18 @@ def load_coco(annotations: Path, stems: list[str] | None = None) -> list[BoxedPi
         raise ShelfHelpError(f"{annotations} is not COCO detection data: {error!r}") from error
 
 
-def load_yolo(folder: Path) -> list[BoxedPicture]:
+def load_yolo(folder: Path, stems: list[str] | None = None) -> list[BoxedPicture]:
     """Pictures of a YOLO folder (``images/*``, ``labels/*.txt``), whose labels are boxes or polygons in 0..1.
 
-    Such collections label single products, not whole shelves, so all that is in no box is ignored.
+    Such collections label single products, not whole shelves, so all that is in no box is ignored. ``stems`` keeps only
+    pictures with these file stems.
     """
-    paths = sorted(p for p in (folder / "images").glob("*") if p.suffix.lower() in PICTURES)
+    chosen = None if stems is None else set(stems)
+    paths = sorted(
+        p
+        for p in (folder / "images").glob("*")
+        if p.suffix.lower() in PICTURES and (chosen is None or p.stem in chosen)
+    )
     if not paths:
         raise ShelfHelpError(f"{folder} has no pictures in its folder images; give the folder of a YOLO data set")
     pictures = []

@@ -20,6 +20,7 @@ from shelfhelp_ros.images import load_image
 from shelfhelp_ros.sightings import ImageArray
 from shelfhelp_training.data.boxes import PICTURES, load_split
 from shelfhelp_training.data.named import read_coco, read_yolo
+from shelfhelp_training.data.published import LABELLED, chosen_crops
 
 UNNAMED = "__UNKNOWN"
 # The "photograph" of clean pictures of single products, such as a user enrols.
@@ -56,7 +57,10 @@ class Crop:
         return self.image[int(np.floor(y1)) : int(np.ceil(y2)), int(np.floor(x1)) : int(np.ceil(x2))]
 
 
-Kind = Literal["coco", "folders", "yolo", "instances", "pictures", "drawn"]
+Kind = Literal[
+    "coco", "folders", "yolo", "instances", "pictures", "drawn",
+    "freiburg_groceries", "grocery_store", "stanford_products", "products10k", "d2s",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,13 @@ class CropSource:
     Attributes:
         kind: ``coco``: named boxes of a COCO file; ``folders``: a folder for each product, photographs with it in the
             middle; ``pictures``: one cut-out picture a product, named like it; ``yolo``: boxes whose class is the
-            product; ``instances``: boxes that are each taken for a product of their own; ``drawn``: invented packs.
+            product; ``instances``: boxes that are each taken for a product of their own; ``drawn``: invented packs;
+            the rest: folders of published collections (docs/data.md).
         path: file or folder, relative to the working folder or else to the data folder; unused for ``drawn``.
         name: what the products' names start with.
         weight: share of the batches' products, relative to the other sources.
-        split, part: published split of which only this part is read (``coco``).
+        split, part: published split of which only this part is read (``coco``, ``yolo``); ``part`` alone is that of
+            a published collection.
         central: share of each side the product takes (``folders``); 1 for crops.
         limit: at most so many crops a product, spread over the photographs (0: all); of ``instances``: in all.
         without: products to leave out, by folder or class name.
@@ -173,7 +179,8 @@ def _read_pictures(source: CropSource, path: Path) -> Iterator[Crop]:
 
 
 def _read_yolo(source: CropSource, path: Path) -> Iterator[Crop]:
-    for picture in read_yolo(path):
+    stems = load_split(source.split, source.part) if source.split else None
+    for picture in read_yolo(path, stems):
         for box, name in zip(picture.boxes, picture.names, strict=True):
             if (box[2:] - box[:2]).min() >= 24:
                 # Frames of one burst are named by consecutive numbers.
@@ -204,6 +211,17 @@ def _read_drawn(source: CropSource, path: Path) -> Iterator[Crop]:
         yield whole(draw_face(product, LONGEST), name, f"{source.name}/{product.family}", PACKSHOT)
 
 
+def _read_published(source: CropSource, path: Path) -> Iterator[Crop]:
+    for item in chosen_crops(source.kind, path, source.part, source.only, source.without, source.limit):
+        image = load_image(item.path)
+        image = without_border(image) if source.border else image
+        names = f"{source.name}/{item.product}", f"{source.name}/{item.family}"
+        if item.box is None:
+            yield whole(image, *names, item.photo, source.central)
+        else:
+            yield cut(image, item.box, *names, item.photo)
+
+
 _READERS: dict[str, Callable[[CropSource, Path], Iterator[Crop]]] = {
     "coco": _read_coco,
     "folders": _read_folders,
@@ -211,6 +229,7 @@ _READERS: dict[str, Callable[[CropSource, Path], Iterator[Crop]]] = {
     "yolo": _read_yolo,
     "instances": _read_instances,
     "drawn": _read_drawn,
+    **dict.fromkeys(LABELLED, _read_published),
 }
 
 

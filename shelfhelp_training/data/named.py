@@ -62,9 +62,17 @@ def read_coco(annotations: Path, stems: Collection[str] | None = None) -> list[N
         raise ShelfHelpError(f"{annotations} is not COCO detection data: {error!r}") from error
 
 
-def read_yolo(folder: Path) -> list[NamedPicture]:
-    """The pictures of a YOLO folder; a product's name is the number of its class. Polygons become their boxes."""
-    files = sorted(p for p in (folder / "images").glob("*") if p.suffix.lower() in PICTURES)
+def read_yolo(folder: Path, stems: Collection[str] | None = None) -> list[NamedPicture]:
+    """The pictures of a YOLO folder, those with the given file stems if any.
+
+    A product's name is the number of its class. Polygons become their boxes.
+    """
+    chosen = None if stems is None else set(stems)
+    files = sorted(
+        p
+        for p in (folder / "images").glob("*")
+        if p.suffix.lower() in PICTURES and (chosen is None or p.stem in chosen)
+    )
     return [_read_yolo(file, folder / "labels" / f"{file.stem}.txt") for file in files]
 
 

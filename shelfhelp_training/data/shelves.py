@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -19,8 +19,11 @@ from shelfhelp_ros.geometry import Letterbox
 from shelfhelp_ros.sightings import ImageArray
 from shelfhelp_training.data.augment import mosaic, random_crop, random_light
 from shelfhelp_training.data.boxes import BoxedPicture, Sample, load_coco, load_split, load_yolo, read
+from shelfhelp_training.data.published import BOXED
 
 Target = dict[str, Tensor]
+# Bytes of decoded pictures that are kept in memory; larger collections are decoded as they are drawn.
+KEPT_BYTES = 3_000_000_000
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,12 @@ class Source:
     """One collection of pictures to draw crops from.
 
     Attributes:
-        path: a COCO JSON file or a YOLO folder; relative paths start at the data folder, and $NAMES are taken from the
-            environment.
+        path: a file or folder; relative paths start at the data folder, and $NAMES are taken from the environment.
+        kind: ``coco`` (a JSON file), ``yolo`` (a folder), or the folder of a published collection: ``sku110k``,
+            ``d2s``. Empty: by whether the path is a file or a folder.
+        part: of a published collection or split; empty: ``train`` to draw from, ``test`` to validate on.
         weight: share of the crops, relative to the other sources.
-        split: published split of which only the part ``train`` is drawn.
+        split: published split (``data/splits``) of which only that part is taken.
         longest: longer side in pixels to which larger pictures are shrunk when they are read.
         scale: range of the random factor on those pixels.
         mosaic: put four pictures together first (for small ones).
@@ -39,6 +44,8 @@ class Source:
     """
 
     path: str
+    kind: Literal["", "coco", "yolo", "sku110k", "d2s"] = ""
+    part: str = ""
     weight: float = 1.0
     split: str | None = None
     longest: int = 1280
@@ -56,7 +63,7 @@ def data_folder() -> Path:
 
 def _chosen(source: Source) -> str:
     """Which pictures of a source are drawn, in words."""
-    part = f"{source.split}: train" if source.split else "all"
+    part = f"{source.split}: {source.part or 'train'}" if source.split else source.part or "all"
     if source.first or source.last >= 0:
         part += f", from {source.first} to {source.last if source.last >= 0 else 'the end'}"
     return part
@@ -69,10 +76,13 @@ def load_source(source: Source, root: Path, part: str = "train") -> list[BoxedPi
         raise ShelfHelpError(
             f"{path} does not exist; SHELFHELP_DATA names the folder of photographs, SHELFHELP_RENDERS that of renders"
         )
-    if path.is_dir():
-        pictures = load_yolo(path)
+    part = source.part or part
+    kind = source.kind or ("yolo" if path.is_dir() else "coco")
+    stems = load_split(source.split, part) if source.split else None
+    if kind in BOXED:
+        pictures = BOXED[kind](path, part)
     else:
-        pictures = load_coco(path, load_split(source.split, part) if source.split else None)
+        pictures = load_yolo(path, stems) if kind == "yolo" else load_coco(path, stems)
     pictures = pictures[source.first : len(pictures) if source.last < 0 else source.last]
     if not pictures:
         raise ShelfHelpError(f"{path} has no pictures in the part {part}")
@@ -82,15 +92,21 @@ def load_source(source: Source, root: Path, part: str = "train") -> list[BoxedPi
 class ShelfCrops(Dataset[tuple[Tensor, Target]]):
     """Random augmented crops: 3×size×size float32 RGB in 0..1 and the detector's target.
 
-    Item ``i`` of epoch ``epoch`` is always the same, whichever worker makes it. Pictures are decoded once and kept.
+    Item ``i`` of epoch ``epoch`` is always the same, whichever worker makes it. Pictures are decoded once and kept, as
+    long as there is room (``KEPT_BYTES``).
     """
 
     def __init__(self, sources: list[Source], root: Path, size: int, length: int, seed: int) -> None:
         self.sources, self.size, self.length, self.seed, self.epoch = sources, size, length, seed, 0
-        self.samples = [
-            [read(p, s.longest) for p in tqdm(load_source(s, root), desc=f"reading {s.path}", unit="picture")]
-            for s in sources
-        ]
+        self.pictures = [load_source(s, root) for s in sources]
+        self.kept: dict[tuple[int, int], Sample] = {}
+        room = KEPT_BYTES
+        for number, (source, pictures) in enumerate(zip(sources, self.pictures, strict=True)):
+            for index, picture in enumerate(tqdm(pictures, desc=f"reading {source.path}", unit="picture")):
+                if room <= 0:
+                    break
+                sample = self.kept[number, index] = read(picture, source.longest)
+                room -= sample.image.nbytes
         self.shares = np.array([s.weight for s in sources]) / sum(s.weight for s in sources)
 
     def __len__(self) -> int:
@@ -99,13 +115,18 @@ class ShelfCrops(Dataset[tuple[Tensor, Target]]):
     def __getitem__(self, index: int) -> tuple[Tensor, Target]:
         rng = np.random.default_rng([self.seed, self.epoch, index])
         number = int(rng.choice(len(self.sources), p=self.shares))
-        source, samples = self.sources[number], self.samples[number]
+        source, count = self.sources[number], len(self.pictures[number])
         if source.mosaic:
-            whole = mosaic([samples[i] for i in rng.integers(len(samples), size=4)])
+            whole = mosaic([self._sample(number, int(i)) for i in rng.integers(count, size=4)])
         else:
-            whole = samples[int(rng.integers(len(samples)))]
+            whole = self._sample(number, int(rng.integers(count)))
         crop = random_crop(whole, self.size, source.scale, rng)
         return to_tensor(random_light(crop.image, rng)), to_target(crop)
+
+    def _sample(self, number: int, index: int) -> Sample:
+        """Picture ``index`` of source ``number``."""
+        kept = self.kept.get((number, index))
+        return read(self.pictures[number][index], self.sources[number].longest) if kept is None else kept
 
 
 class WholePictures(Dataset[tuple[Tensor, Target]]):
