@@ -1,8 +1,8 @@
 """Perception's errors on rendered shelves against the ground truth: what the fast closed loop stands on.
 
 ``python -m shelfhelp_ros.benchmark.perception_noise FILE`` renders shelves, runs the whole pipeline on them and writes
-a YAML file for ``simulation.perception_noise``: one line a run, with its verdicts and position errors. Latency comes from
-``shelfhelp bench --json BENCH``, over ROS.
+a YAML file for ``simulation.perception_noise``: one line a run, with its verdicts and position errors. Latency comes
+from ``shelfhelp bench --json BENCH``, over ROS.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float]:
             "updates_a_second": float(row["updates/s"]),
         }
     except (OSError, ValueError, KeyError, StopIteration) as error:
-        raise click.UsageError(f"{bench} holds no case {size} with {in_view} in view over ROS; run bench again") from error
+        raise click.UsageError(f"{bench} holds no case {size} with {in_view} in view over ROS") from error
 
 
 @click.command()
@@ -189,7 +189,7 @@ def main(output: Path, bench: Path, shelves: int, models: Path | None) -> None:
         "encoder": encoder.card.sha256[:12],
     }
     lines = ["runs:", *(f"- {yaml.safe_dump(row, default_flow_style=True, width=1000).strip()}" for row in rows)]
-    head = "# Written by shelfhelp_ros.benchmark.perception_noise, which says what it holds. Not to be edited by hand.\n"
+    head = "# Written by shelfhelp_ros.benchmark.perception_noise, which says what it holds; not edited by hand.\n"
     output.write_text(head + yaml.safe_dump(facts, sort_keys=False, width=1000) + "\n".join(lines) + "\n", "utf-8")
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from shelfhelp_ros.guidance.listener import LITTLE_MOVEMENT, expected_movement
+from shelfhelp_ros.guidance.listener import (
+    FAR_MOVEMENT,
+    LITTLE_MOVEMENT,
+    PLAIN_MOVEMENT,
+    SCATTER,
+    VAGUE_SCATTER,
+    expected_movement,
+)
 
 Units = Literal["imperial", "metric"]
 
@@ -14,11 +21,16 @@ INCH, FOOT = 0.0254, 0.3048
 
 @dataclass(frozen=True)
 class Amount:
-    """A key of the phrase file's ``distance`` section, its count, and how far people move on hearing it, metres."""
+    """A key of the phrase file's ``distance`` section, its count, and how far people move on hearing it, metres.
+
+    ``scatter`` is the standard deviation of the logarithm of that movement for one person. PLAIN and FAR are words
+    without an amount.
+    """
 
     key: str
     count: int
     movement: float
+    scatter: float = SCATTER
 
 
 def _counted(key: str, unit: float, counts: tuple[int, ...]) -> tuple[Amount, ...]:
@@ -26,6 +38,10 @@ def _counted(key: str, unit: float, counts: tuple[int, ...]) -> tuple[Amount, ..
 
 
 _LITTLE = Amount("little", 1, LITTLE_MOVEMENT)
+
+#: "To the left." and "Far left.", which the user study measured for left and right.
+PLAIN = Amount("plain", 1, PLAIN_MOVEMENT, VAGUE_SCATTER)
+FAR = Amount("far", 1, FAR_MOVEMENT, VAGUE_SCATTER)
 _AMOUNTS: dict[Units, tuple[Amount, ...]] = {
     "imperial": (
         _LITTLE,
@@ -40,6 +56,11 @@ _AMOUNTS: dict[Units, tuple[Amount, ...]] = {
         Amount("metre_and_half", 1, 1.5),
     ),
 }
+
+
+def amounts_within(metres: float, units: Units) -> tuple[Amount, ...]:
+    """Every amount on which people move at most ``metres``, the shortest movement first."""
+    return tuple(sorted((a for a in _AMOUNTS[units] if a.movement <= metres), key=lambda amount: amount.movement))
 
 
 def spoken_amount(metres: float, units: Units) -> Amount:

@@ -17,8 +17,9 @@ from shelfhelp_ros.guidance.instruction import Instruction, Urgency
 from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
 from shelfhelp_ros.guidance.pacing import Pacing, Stopwatch
 from shelfhelp_ros.guidance.phases import ACTIVE, Cue, Phase, after
+from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
 from shelfhelp_ros.guidance.phrases import Phrases
-from shelfhelp_ros.guidance.planner import Move, Offset, Planner, WorstAxisFirst
+from shelfhelp_ros.guidance.planner import Move, Offset, Planner
 from shelfhelp_ros.guidance.settings import AHEAD_NS, FRESH_NS, GuidanceSettings
 from shelfhelp_ros.guidance.wording import direction, doubt
 from shelfhelp_ros.sightings import Decision, TargetSighting
@@ -28,6 +29,9 @@ _NOTICE_NS = 1_000_000_000
 
 #: A voice that reports has begun this many seconds after an instruction expired, or it has dropped it.
 _REPORT_SECONDS = 0.5
+
+#: A hand that goes farther than this, metres, while it is being confirmed is on its way.
+_STILL = 0.05
 
 _SCAN = ("left", "right", "up", "left", "right", "down")
 
@@ -73,8 +77,7 @@ class _Saying:
     stamp_ns: int | None = None
     fades: bool = False
     soon: bool = False
-    axis: str = ""
-    distance: float = math.nan
+    move: Move | None = None
     urgency: Urgency = Urgency.NORMAL
 
 
@@ -96,11 +99,11 @@ class Guide:
         self,
         settings: GuidanceSettings | None = None,
         phrases: Phrases | None = None,
-        planner: Callable[[GuidanceSettings], Planner] = WorstAxisFirst,
+        planner: Callable[[GuidanceSettings, Phrases], Planner] = PhrasePlanner,
     ) -> None:
         self.settings = settings or GuidanceSettings()
         self.phrases = phrases or Phrases.load()
-        self._planner = planner(self.settings)
+        self._planner = planner(self.settings, self.phrases)
         self._stopwatch = Stopwatch()
         self._pacing = Pacing()
         self._phase = Phase.IDLE
@@ -209,6 +212,7 @@ class Guide:
         self._absent_said = False
         self._confirmations = 0
         self._confirmed_by_ns: int | None = None
+        self._confirmed_at = Offset("hand", 0.0, 0.0, 0.0)
         self._spoken: dict[str, float] = {}
         self._last_topic = ""
 
@@ -298,13 +302,19 @@ class Guide:
             self._absent_said = False
 
     def _count_confirmation(self, now_ns: int) -> None:
-        """Count a sighting with the hand at the product; each has to rest on a hand position of its own."""
+        """Count a sighting with the hand at the product; each has to rest on a hand position of its own.
+
+        A hand that is only passing is not at the product: the count begins anew.
+        """
         sighting, hand = self._sighting, self._hand
         if self._phase is not Phase.CONFIRM or sighting is None or hand is None:
             return
+        view = self._view(now_ns)
         if not sighting.probability >= self.settings.confirm_probability:
             self._confirmations = 0
-        elif self._view(now_ns) is not None and hand.stamp_ns != self._confirmed_by_ns:
+        elif view is not None and hand.stamp_ns != self._confirmed_by_ns:
+            if self._confirmations == 0 or _apart(view.offset, self._confirmed_at) > _STILL:
+                self._confirmations, self._confirmed_at = 0, view.offset
             self._confirmations += 1
             self._confirmed_by_ns = hand.stamp_ns
 
@@ -391,18 +401,18 @@ class Guide:
 
     def _direction(self, view: _View, move: Move) -> _Saying:
         settings = self.settings
-        text = direction(move, view.offset, self.phrases, settings.units)
+        text = move.text or direction(move, view.offset, self.phrases, settings.units)
+        usual = settings.reaction + movement_seconds(move.metres, settings.movement_speed)
         reaching_unseen = view.offset.reference == "camera" and move.axis == "z"
         again = settings.reach_repeat_after if reaching_unseen else settings.repeat_after
         return _Saying(
             text=text,
             topic=f"direction: {text}",
             again_after=again,
-            pause=settings.reaction + movement_seconds(move.metres, settings.movement_speed),
+            pause=usual if move.seconds is None else move.seconds,
             stamp_ns=view.stamp_ns,
             fades=True,
-            axis=move.axis,
-            distance=move.metres,
+            move=move,
         )
 
     def _emit(self, saying: _Saying, now: float, now_ns: int) -> Instruction:
@@ -411,6 +421,7 @@ class Guide:
         stamp_ns = min(stamp_ns, now_ns)
         valid_until_ns = stamp_ns + FRESH_NS if saying.fades else now_ns + _NOTICE_NS
         length = speech_seconds(saying.text, self.settings.speech_rate_wpm)
+        self._planner.told(self._rest(now, now_ns), saying.move)
         self._pacing.begin(length, saying.pause, now, (valid_until_ns - now_ns) / 1e9 + _REPORT_SECONDS)
         self._remember(saying, now + length)
         self._sequence += 1
@@ -420,11 +431,19 @@ class Guide:
             frame_id=self._frame_id,
             phase=self._phase,
             text=saying.text,
-            axis=saying.axis,
-            distance=saying.distance,
+            axis=saying.move.axis if saying.move else "",
+            distance=saying.move.metres if saying.move else math.nan,
             urgency=saying.urgency,
             valid_until_ns=valid_until_ns,
         )
+
+    def _rest(self, now: float, now_ns: int) -> Offset | None:
+        """Where the hand came to rest after what was said last; None while it is on its way, or not seen."""
+        view = self._view(now_ns)
+        if view is None or view.offset.reference != "hand":
+            return None
+        age = max(0.0, (now_ns - view.stamp_ns) / 1e9)
+        return view.offset if self._pacing.free(now - age) else None
 
     def _remember(self, saying: _Saying, spoken: float) -> None:
         self._last_topic = saying.topic
@@ -439,6 +458,10 @@ class Guide:
             self._pacing.cut(now)
             self._spoken.pop(self._last_topic, None)
             self._absent_said = self._absent_said and self._last_topic != "absent"
+
+
+def _apart(one: Offset, other: Offset) -> float:
+    return math.dist((one.x, one.y, one.z), (other.x, other.y, other.z))
 
 
 def _position(sighting: TargetSighting) -> npt.NDArray[np.float64] | None:

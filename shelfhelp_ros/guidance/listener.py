@@ -13,8 +13,12 @@ _CHARACTERS_PER_DIGIT = 5
 #: From the movements of 15 blindfolded people (ShelfHelp user study): 3 inches 0.12 m, 6 inches 0.20 m, a foot 0.30 m.
 _SCALE, _EXPONENT, _TRUE_FROM = 0.658, 0.661, 0.30
 
-#: What the same people moved on "a little bit", metres.
-LITTLE_MOVEMENT = 0.10
+#: What the same people moved on "a little bit", "to the left" and "far left", metres.
+LITTLE_MOVEMENT, PLAIN_MOVEMENT, FAR_MOVEMENT = 0.10, 0.22, 0.42
+
+#: How much one movement differs from another of the same person on the same words: standard deviation of its logarithm,
+#: for words with an amount and for words without. Assumed: the study shows medians only.
+SCATTER, VAGUE_SCATTER = 0.18, 0.30
 
 _LONGEST_MOVE = 2.5
 _UNKNOWN_MOVE = 1.0

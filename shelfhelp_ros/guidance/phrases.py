@@ -25,6 +25,9 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     **{f"move.{way}.unknown": frozenset() for way in (*_SIDES, "forward", "back")},
     **dict.fromkeys(("ahead.known", "ahead.walk"), frozenset({"distance"})),
     "ahead.unknown": frozenset(),
+    **{f"move.{way}.far": frozenset() for way in ("left", "right")},
+    **{f"part.{way}": frozenset({"distance"}) for way in (*_SIDES, "forward", "back")},
+    **dict.fromkeys(("pair.together", "pair.after"), frozenset({"first", "second"})),
     **{f"scan.{side}": frozenset() for side in _SIDES},
     **dict.fromkeys(("lost.first", "lost.again", "ambiguous.closer"), frozenset()),
     **dict.fromkeys(("ambiguous.sides", "ambiguous.stacked"), frozenset({"first", "second"})),
@@ -74,8 +77,12 @@ class Phrases:
 
     def say(self, key: str, **values: object) -> str:
         """The text of ``key`` with its words filled in, beginning with a capital letter."""
-        text = self._texts[key].format(**values)
+        text = self.part(key, **values)
         return text[:1].upper() + text[1:]
+
+    def part(self, key: str, **values: object) -> str:
+        """The text of ``key`` with its words filled in, to be put into another text."""
+        return self._texts[key].format(**values)
 
     def distance(self, amount: Amount) -> str:
         """An amount in words, to be put into another text."""

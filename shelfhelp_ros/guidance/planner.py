@@ -6,7 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from shelfhelp_ros.guidance.distances import Amount
 from shelfhelp_ros.guidance.settings import GuidanceSettings
+
+Axis = Literal["x", "y", "z"]
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,20 @@ class Offset:
 class Move:
     """One movement to ask for: along ``axis`` (x, y, z), to its positive side or not.
 
-    ``size`` is its length in the units of the offset (NaN when unknown), ``metres`` the signed length or NaN.
+    ``size`` is its length in the units of the offset (NaN when unknown), ``metres`` the signed length or NaN. A planner
+    may choose the words too: ``amount`` is what is said of the length, ``then`` a second movement to ask for in the
+    same sentence, ``text`` a whole sentence of its own. ``seconds`` is the time that the person needs to act on it;
+    None leaves it to the settings.
     """
 
-    axis: Literal["x", "y", "z"]
+    axis: Axis
     positive: bool
     size: float
     metres: float
+    amount: Amount | None = None
+    then: Move | None = None
+    text: str = ""
+    seconds: float | None = None
 
 
 class Planner(Protocol):
@@ -45,6 +55,12 @@ class Planner(Protocol):
 
     def choose(self, offset: Offset) -> Move | None:
         """The next movement, or None when the hand is where it has to be."""
+
+    def told(self, offset: Offset | None, move: Move | None) -> None:
+        """Something is being said now: ``move``, or None for what is no direction.
+
+        ``offset`` is where the hand is, at rest after what was said before; None when that is not known.
+        """
 
     def reset(self) -> None: ...
 
@@ -59,7 +75,7 @@ class WorstAxisFirst:
 
     _KEEP = 1.5
 
-    def __init__(self, settings: GuidanceSettings) -> None:
+    def __init__(self, settings: GuidanceSettings, phrases: object = None) -> None:
         self._settings = settings
         self.reset()
 
@@ -67,6 +83,9 @@ class WorstAxisFirst:
         self._inside: set[str] = set()
         self._axis = ""
         self._reference = ""
+
+    def told(self, offset: Offset | None, move: Move | None) -> None:
+        """Nothing is learnt from it."""
 
     def choose(self, offset: Offset) -> Move | None:
         if offset.reference != self._reference:
@@ -98,7 +117,7 @@ class WorstAxisFirst:
             horizontal = x * self._KEEP >= y
         elif self._axis == "y" and off_y:
             horizontal = x > y * self._KEEP
-        axis: Literal["x", "y"] = "x" if horizontal else "y"
+        axis: Axis = "x" if horizontal else "y"
         value = offset.x if horizontal else offset.y
         measured = offset.reference == "hand" and math.isfinite(offset.z)
         self._axis = axis

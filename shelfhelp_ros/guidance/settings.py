@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,12 +25,16 @@ def _choice(default: str, choices: tuple[str, ...], text: str) -> Any:
     return field(default=default, metadata={"choices": choices, "help": text})
 
 
+def _name(default: str, text: str) -> Any:
+    return field(default=default, metadata={"pattern": r"[\w.-]{0,64}", "help": text})
+
+
 @dataclass(frozen=True)
 class GuidanceSettings:
     """Settings of ``Guide``. Lengths are metres, angles degrees, times seconds.
 
-    ``dataclasses.fields(GuidanceSettings)`` carries ``low``, ``high`` (or ``choices``) and ``help`` in each field's
-    metadata. A value out of range raises ShelfHelpError.
+    ``dataclasses.fields(GuidanceSettings)`` carries ``low``, ``high`` (or ``choices``, or ``pattern``) and ``help`` in
+    each field's metadata. A value out of range raises ShelfHelpError.
     """
 
     units: Literal["imperial", "metric"] = _choice("imperial", ("imperial", "metric"), "units of spoken distances")
@@ -57,6 +62,9 @@ class GuidanceSettings:
     lost_settle: float = _number(0.7, 0.0, 10.0, "this long out of view before it is said")
     ambiguous_settle: float = _number(0.8, 0.0, 10.0, "this long unsure between look-alikes before it is said")
     confirm_settle: float = _number(0.8, 0.0, 10.0, "this long at the product before the person is asked to hold still")
+    instruction_price: float = _number(0.5, 0.0, 10.0, "seconds that sparing the person one more sentence is worth")
+    touch_price: float = _number(4.0, 0.0, 60.0, "seconds that not touching a neighbour is worth")
+    person: str = _name("", "who listens: how they move is kept under this name; empty: it is not kept")
 
     def __post_init__(self) -> None:
         for entry in dataclasses.fields(self):
@@ -68,6 +76,11 @@ def _check(name: str, value: Any, metadata: Any) -> None:
     if choices is not None:
         if value not in choices:
             raise ShelfHelpError(f"{name} is {value!r}; it has to be one of {', '.join(choices)}")
+        return
+    pattern = metadata.get("pattern")
+    if pattern is not None:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value) or value.startswith("."):
+            raise ShelfHelpError(f"{name} is {value!r}; it has to be letters, digits, dots, dashes and underscores")
         return
     low, high = metadata["low"], metadata["high"]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from shelfhelp_ros.guidance.distances import Units, spoken_amount
+from shelfhelp_ros.guidance.distances import FAR, PLAIN, Units, spoken_amount
 from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.planner import Move, Offset
 from shelfhelp_ros.sightings import TargetSighting, TrackedProduct
@@ -29,8 +29,13 @@ _SAME_BEARING = 2.0
 
 
 def direction(move: Move, offset: Offset, phrases: Phrases, units: Units) -> str:
-    """The sentence that asks for ``move``."""
+    """The sentence that asks for ``move``: with the amount that the planner chose, if it chose one."""
+    if move.then is not None:
+        first, second = (part(half, phrases, units) for half in (move, move.then))
+        return phrases.say("pair.after" if move.then.axis == "z" else "pair.together", first=first, second=second)
     way = _WAYS[move.axis, move.positive]
+    if move.amount in (PLAIN, FAR):
+        return phrases.say(f"move.{way}.far" if move.amount is FAR else f"move.{way}.unknown")
     if offset.reference == "camera" and move.axis != "z":
         size = "little" if move.size < _LITTLE_TURN else "far" if move.size > _FAR_TURN else "plain"
         return phrases.say(f"turn.{way}.{size}")
@@ -38,7 +43,13 @@ def direction(move: Move, offset: Offset, phrases: Phrases, units: Units) -> str
     if not math.isfinite(move.metres):
         return phrases.say(f"{key}.unknown")
     form = "walk" if offset.reference == "camera" and move.metres > _ARM else "known"
-    return phrases.say(f"{key}.{form}", distance=phrases.distance(spoken_amount(move.metres, units)))
+    return phrases.say(f"{key}.{form}", distance=phrases.distance(move.amount or spoken_amount(move.metres, units)))
+
+
+def part(move: Move, phrases: Phrases, units: Units) -> str:
+    """The words for ``move`` as one half of a sentence."""
+    distance = phrases.distance(move.amount or spoken_amount(move.metres, units))
+    return phrases.part(f"part.{_WAYS[move.axis, move.positive]}", distance=distance)
 
 
 def doubt(sighting: TargetSighting, phrases: Phrases) -> str:

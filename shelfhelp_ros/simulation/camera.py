@@ -14,6 +14,7 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import CameraModel
 from shelfhelp_ros.simulation.contact import PackBodies
 from shelfhelp_ros.simulation.effects import Effects
+from shelfhelp_ros.simulation.hearing import movements_asked_for
 from shelfhelp_ros.simulation.layout import LAYOUTS, Pack
 from shelfhelp_ros.simulation.products import Product, make_products, products_from_folder
 from shelfhelp_ros.simulation.scene import CameraPose, Look, RenderedFrame, SceneSettings, ShelfScene
@@ -164,8 +165,9 @@ class SimulatedShelf:
     def hear(self, text: str, axis: str = "", distance: float = math.nan, phase: str = "") -> None:
         """Something is said to the person now; see ``SimulatedHand.hear``.
 
-        English words count where the numbers leave something open: *turn* and *point* move the camera instead of the
-        hand, and without a distance *left*, *up* and *back* are the negative sides.
+        English words count first: *turn* and *point* move the camera instead of the hand, and amounts move it as far as
+        people go on them. Where the words say nothing the numbers do; without a distance *left*, *up* and *back* are
+        the negative sides.
         """
         words = text.lower().replace(".", " ").split()
         turn = turn_asked_for(words)
@@ -174,7 +176,11 @@ class SimulatedShelf:
             return
         if axis and math.isnan(distance):
             distance = math.copysign(self.settings.hand_settings.blind_step, -1 if NEGATIVE.intersection(words) else 1)
-        self.hand.hear(axis, distance, self.camera_pose.rotation, self.time, phase)
+        asked = movements_asked_for(text) if axis else ()
+        if asked:
+            self.hand.follow(asked, self.camera_pose.rotation, self.time)
+        else:
+            self.hand.hear(axis, distance, self.camera_pose.rotation, self.time, phase)
 
     def step(self, seconds: float) -> None:
         """Let time pass for the camera and the hand."""

@@ -64,7 +64,7 @@ class PerceptionNoise:
 
     @classmethod
     def load(cls, path: Path = MEASURED) -> PerceptionNoise:
-        """Read a file of ``benchmark.perception_noise``. Raises ShelfHelpError when it is none, or of another version."""
+        """Read a file of ``benchmark.perception_noise``. Raises ShelfHelpError when it is none or outdated."""
         try:
             raw = yaml.safe_load(path.read_text(encoding="utf-8"))
             version, rows = raw["version"], raw["runs"]

@@ -1,7 +1,7 @@
 """A simulated person's hand, which follows what is said after a while and not exactly.
 
-A first, simple model: a movement is asked for along one axis of the camera's optical frame; after a reaction time the
-hand moves there with a gain and a scatter of its own, no faster than a person reaches without seeing.
+A first, simple model: movements are asked for along the axes of the camera's optical frame; after a reaction time the
+hand makes one after the other with a gain and a scatter of its own, no faster than a person reaches without seeing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfhelp_ros.simulation.contact import PackBodies
+from shelfhelp_ros.simulation.hearing import Asked
 
 Vector = npt.NDArray[np.float64]
 
@@ -22,6 +23,8 @@ NEGATIVE = frozenset({"left", "up", "back"})
 TURN_DEGREES = 12.0
 TURN_WORDS = {"left": (-1, 0), "right": (1, 0), "higher": (0, 1), "lower": (0, -1)}
 TURN_SIZES = {"little": 0.4, "far": 2.0, "much": 2.0}
+# Metres from its goal at which one movement passes into the next.
+_ARRIVED = 0.01
 STOPPING_PHASES = ("confirm", "lost", "ambiguous", "absent", "stale", "stopped")
 
 
@@ -54,10 +57,10 @@ class HandSettings:
 
 @dataclass(frozen=True)
 class _Intention:
-    """A movement that begins at ``due`` seconds: ``shift`` (3,) metres in the world; None is to stand still."""
+    """Movements of which the first begins at ``due`` seconds: each (3,) metres in the world; none is to stand still."""
 
     due: float
-    shift: Vector | None
+    shifts: tuple[Vector, ...]
 
 
 class SimulatedHand:
@@ -70,6 +73,7 @@ class SimulatedHand:
         self.position: Vector = np.array(position, float)
         self._goal: Vector = self.position.copy()
         self._intention: _Intention | None = None
+        self._next: tuple[Vector, ...] = ()
         self._touched: int | None = None
         self._reaching = False
 
@@ -85,28 +89,44 @@ class SimulatedHand:
         side); empty when it is no direction. ``rotation`` 3×3 turns the optical frame into the world. Phase *done*
         makes the hand reach on until it touches something, *stopped* and the like make it stand still.
         """
-        late = self.settings.reaction + self.settings.reaction_spread * abs(float(self._rng.standard_normal()))
-        error = 1 + self.settings.scatter * float(self._rng.standard_normal())
         if axis in AXES:
             length = self.settings.blind_step if math.isnan(distance) else distance
-            self._intention = _Intention(now + late, rotation[:, AXES[axis]] * length * self._gain * error)
+            self._intend(now, rotation[:, AXES[axis]] * length * self._error())
         elif phase == "done":
-            self._intention = _Intention(now + late, np.array([0.0, 0.12, 0.0]))
+            self._intend(now, np.array([0.0, 0.12, 0.0]))
         elif phase in STOPPING_PHASES:
-            self._intention = _Intention(now + late, None)
+            self._intend(now)
+
+    def follow(self, asked: tuple[Asked, ...], rotation: npt.NDArray[np.float64], now: float) -> None:
+        """Movements were asked for in words at ``now`` seconds; otherwise as ``hear``."""
+        self._intend(now, *(rotation[:, a.axis] * a.sign * a.metres * self._error() for a in asked))
+
+    def _intend(self, now: float, *shifts: Vector) -> None:
+        late = self.settings.reaction + self.settings.reaction_spread * abs(float(self._rng.standard_normal()))
+        self._intention = _Intention(now + late, shifts)
+
+    def _error(self) -> float:
+        """How far this movement goes, as a multiple of what was asked for."""
+        return self._gain * (1 + self.settings.scatter * float(self._rng.standard_normal()))
 
     def step(self, seconds: float, now: float, bodies: PackBodies) -> None:
         """Let ``seconds`` pass until ``now``; the hand stops at the packs and remembers which one it touches."""
         if self._intention is not None and now >= self._intention.due:
-            shift = self._intention.shift
-            self._goal = self.position.copy() if shift is None else self.position + shift
-            self._intention = None
+            self._goal = self.position.copy()
+            self._next, self._intention = self._intention.shifts, None
         remaining = self._goal - self.position
         length = float(np.linalg.norm(remaining))
+        if self._next and length < _ARRIVED:
+            self._goal, self._next = self.position + self._next[0], self._next[1:]
+            remaining = self._goal - self.position
+            length = float(np.linalg.norm(remaining))
         # An exponential approach, cut off at the top speed, slows down before the goal as a reach does.
         travel = min(length * (1 - math.exp(-seconds / self.settings.settle)), self.settings.speed * seconds)
         if length > 1e-9:
+            before = self.position
             self._slide(remaining / length * travel, bodies)
+            if self._next and float(np.linalg.norm(self.position - before)) < 0.1 * travel:
+                self._goal = self.position.copy()
         self._slide(self.settings.tremor * math.sqrt(seconds) * self._rng.standard_normal(3), bodies)
         near = bodies.clearance(self.position) < self.settings.radius + 0.003
         self._touched = int(np.argmin(bodies.distances(self.position))) if near else None

@@ -1,4 +1,7 @@
-"""Drives a guide as the nodes do, with a clock of its own, and keeps what was said."""
+"""Drives a guide as the nodes do, with a clock of its own, and keeps what was said.
+
+The planner is the one whose words are easily foretold; what another plans is tested with that one.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 from shelfhelp_ros.guidance.guide import Guide
 from shelfhelp_ros.guidance.instruction import Instruction
 from shelfhelp_ros.guidance.phrases import Phrases
+from shelfhelp_ros.guidance.planner import WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.sightings import Decision, Position, TargetSighting, TrackedProduct
 
@@ -32,7 +36,7 @@ def sighting(stamp_ns, decision, seen=None, probability=0.95, runner_up=None, na
 
 @dataclass
 class Driver:
-    guide: Guide = field(default_factory=lambda: Guide(GuidanceSettings(), PHRASES))
+    guide: Guide = field(default_factory=lambda: Guide(GuidanceSettings(), PHRASES, WorstAxisFirst))
     now_ns: int = 1_000_000_000_000
     said: list[tuple[float, Instruction]] = field(default_factory=list)
 

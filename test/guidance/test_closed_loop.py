@@ -6,7 +6,6 @@ and a spread of their own. Perception is late and noisy, and loses a frame now a
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,42 +14,24 @@ from guide_driver import NAME, PHRASES, product, sighting
 
 from shelfhelp_ros.guidance.guide import Guide
 from shelfhelp_ros.guidance.instruction import Instruction, Urgency
-from shelfhelp_ros.guidance.listener import expected_movement, speech_seconds
+from shelfhelp_ros.guidance.listener import speech_seconds
 from shelfhelp_ros.guidance.phases import Phase
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.sightings import Decision
+from shelfhelp_ros.simulation.hearing import movements_asked_for
 
 STEP = 0.04
-UNITS = {
-    "inch": 0.0254,
-    "inches": 0.0254,
-    "foot": 0.3048,
-    "feet": 0.3048,
-    "centimetres": 0.01,
-    "metre": 1.0,
-    "metres": 1.0,
-}
-WAYS = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1), "forward": (2, 1), "back": (2, -1)}
 
 
 def understood(text: str) -> np.ndarray | None:
     """The movement, metres in the optical frame, that a person makes of a sentence; None when it asks for none."""
-    words = text.lower().rstrip(".").split()
-    ways = [word for word in words if word in WAYS]
-    if len(ways) != 1 or not re.match(r"(up|down|reach|pull|an?|about|\d+)\b", text.lower()):
+    asked = movements_asked_for(text)
+    if not asked:
         return None
     move = np.zeros(3)
-    axis, sign = WAYS[ways[0]]
-    move[axis] = sign * metres_in(words)
+    for half in asked:
+        move[half.axis] += half.sign * half.metres
     return move
-
-
-def metres_in(words: list[str]) -> float:
-    if "little" in words:
-        return 0.10
-    unit = next(word for word in words if word in UNITS)
-    count = next((float(word) for word in words if word.isdigit()), 1.0) + 0.5 * ("half" in words)
-    return expected_movement(count * UNITS[unit])
 
 
 @dataclass

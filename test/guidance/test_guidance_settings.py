@@ -19,7 +19,8 @@ FIELDS = dataclasses.fields(GuidanceSettings)
 def test_every_setting_can_be_declared_as_a_parameter(entry):
     """A node declares its parameters from these facts."""
     assert entry.metadata["help"]
-    assert entry.metadata.get("choices") or entry.metadata["low"] <= entry.default <= entry.metadata["high"]
+    named = entry.metadata.get("choices") or entry.metadata.get("pattern")
+    assert named or entry.metadata["low"] <= entry.default <= entry.metadata["high"]
 
 
 @pytest.mark.parametrize("entry", FIELDS, ids=lambda entry: entry.name)
@@ -27,6 +28,8 @@ def test_values_out_of_range_are_refused_by_name(entry):
     """Too low, too high, not a number, or of the wrong kind."""
     if "choices" in entry.metadata:
         wrong = ["furlongs", 3]
+    elif "pattern" in entry.metadata:
+        wrong = ["../me", "a/b", ".hidden", "a b", 3, None]
     else:
         wrong = [entry.metadata["low"] - 1, entry.metadata["high"] + 1, math.nan, math.inf, "1", None, True]
     for value in wrong:

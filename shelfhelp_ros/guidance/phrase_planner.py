@@ -1,0 +1,309 @@
+"""Which words next: the sentence with which the hand is expected to arrive soonest.
+
+A Markov decision process. States are the hand's offsets from its goal along the three axes of the optical frame, on a
+grid; x and y by their size alone. Actions are sentences: an amount along one axis, or amounts along two. A sentence
+costs the time to say it, to react, to move and to be seen again, a price for having been said, and a price for touching
+a neighbour. Where it leads is the listener's model: ``movement · exp(gain + scatter)``, see ``gains``, blurred by what
+perception and the hand's drift leave uncertain, and sometimes nowhere, since words are misheard.
+
+The process is solved once for a typical person; from then on the next sentence is the best by one step of looking ahead
+with the gains as they are believed to be now, from the very offset that is seen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfhelp_ros.guidance.distances import FAR, PLAIN, Amount, amounts_within
+from shelfhelp_ros.guidance.gains import AXES, Gains
+from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
+from shelfhelp_ros.guidance.mdp import Solution, value_iteration
+from shelfhelp_ros.guidance.people import load_gains, save_gains
+from shelfhelp_ros.guidance.phrases import Phrases
+from shelfhelp_ros.guidance.planner import Axis, Move, Offset, WorstAxisFirst
+from shelfhelp_ros.guidance.settings import GuidanceSettings
+from shelfhelp_ros.guidance.wording import direction, part
+
+Floats = npt.NDArray[np.float64]
+
+#: Longest movement that is asked for at once, metres, and the longest of two in one sentence.
+_REACH, _PAIR_REACH = 0.65, 0.5
+
+#: What perception, and the drift of a hand that goes elsewhere, leave uncertain of an offset (one sigma), metres.
+_BLUR = 0.012
+
+#: Chance that a sentence is not understood; that the second half of one is not.
+_MISHEARD, _HALF_HEARD = 0.03, 0.06
+
+#: Seconds from the end of a movement to the picture that shows it; seconds more that two movements take to think of.
+_LOOK, _THINK = 0.3, 0.2
+
+#: A palm this much deeper than its goal, metres, is among the packs; within this of the product's middle, before it.
+_DEEP, _HALF_WIDTH = 0.02, 0.06
+
+_PAIRS: tuple[tuple[Axis, Axis], ...] = (("x", "y"), ("x", "z"), ("y", "z"))
+
+# Gauss-Hermite nodes and weights of a standard normal.
+_NODES, _WEIGHTS = (array for array in np.polynomial.hermite_e.hermegauss(5))
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+class PhrasePlanner:
+    """The planner that plans words. Without a hand, or without the product's depth, ``WorstAxisFirst`` takes over."""
+
+    def __init__(self, settings: GuidanceSettings, phrases: Phrases | None = None) -> None:
+        self._settings = settings
+        self._model = _model(settings, phrases or Phrases.load())
+        self._axis_first = WorstAxisFirst(settings)
+        self.gains = load_gains(settings.person) if settings.person else Gains.prior()
+        self.reset()
+
+    def reset(self) -> None:
+        self._axis_first.reset()
+        self._values = self._model.solve(*_typical(self.gains)).values
+        self._inside: set[str] = set()
+        self._said: tuple[Offset, Move] | None = None
+        self._asked: tuple[Offset, Move] | None = None
+
+    def choose(self, offset: Offset) -> Move | None:
+        if offset.reference != "hand" or not math.isfinite(offset.z):
+            return self._axis_first.choose(offset)
+        if self._arrived(offset):
+            return None
+        if self._asked is None or self._asked[0] != offset:
+            self._asked = offset, self._model.best(offset, self.gains, self._values)
+        return self._asked[1]
+
+    def told(self, offset: Offset | None, move: Move | None) -> None:
+        """Learn from where the hand came to rest after the sentence before this one."""
+        before, self._said = self._said, None
+        if offset is None or offset.reference != "hand" or not math.isfinite(offset.z):
+            return
+        if before is not None:
+            self._learn(before[0], offset, before[1])
+        if move is not None:
+            self._said = offset, move
+
+    def _learn(self, start: Offset, end: Offset, move: Move) -> None:
+        half: Move | None = move
+        known = self.gains
+        while half is not None:
+            if half.amount is not None:
+                moved = (getattr(start, half.axis) - getattr(end, half.axis)) * (1 if half.positive else -1)
+                expected = half.amount.movement
+                scatter = math.hypot(half.amount.scatter, math.sqrt(2) * _BLUR / expected)
+                self.gains = self.gains.after(half.axis, expected, moved, scatter)
+            half = half.then
+        if self.gains is not known:
+            self._asked = None
+            if self._settings.person:
+                save_gains(self._settings.person, self.gains)
+
+    def _arrived(self, offset: Offset) -> bool:
+        """Whether the hand is where it has to be. An axis once in line stays so until well beyond its tolerance."""
+        for axis in AXES:
+            forward = axis == "z"
+            tolerance = self._settings.forward_tolerance if forward else self._settings.side_tolerance
+            limit = tolerance * (self._settings.leave_factor if axis in self._inside else 1.0)
+            (self._inside.add if abs(getattr(offset, axis)) <= limit else self._inside.discard)(axis)
+        return len(self._inside) == len(AXES)
+
+
+def _typical(gains: Gains) -> tuple[float, float]:
+    """Mean and spread of the gains, rounded, so that few processes have to be solved."""
+    spread = math.sqrt(float(np.trace(np.array(gains.covariance))) / 3)
+    return round(float(np.mean(gains.mean)) / 0.15) * 0.15, 0.1 if spread < 0.15 else 0.22
+
+
+class PhraseModel:
+    """Grid, sentences, what they cost and where they lead. Arrays over states are (X, Y, Z)."""
+
+    def __init__(self, settings: GuidanceSettings, phrases: Phrases) -> None:
+        self._settings, self._phrases = settings, phrases
+        side, forward = settings.side_tolerance, settings.forward_tolerance
+        wide, deep = _grid(side, 0.8), _grid(forward, 0.95)
+        self.grid: dict[str, Floats] = {
+            "x": wide,
+            "y": wide,
+            "z": np.concatenate([-deep[(deep > 0) & (deep <= 0.2)][::-1], deep]),
+        }
+        within = [np.abs(self.grid[a]) <= t + 1e-9 for a, t in zip(AXES, (side, side, forward), strict=True)]
+        self.end = within[0][:, None, None] & within[1][None, :, None] & within[2][None, None, :]
+        off = (wide > _HALF_WIDTH)[:, None] | (wide > _HALF_WIDTH)[None, :]
+        deeper = self.grid["z"] < -_DEEP
+        self._touching = settings.touch_price * (off[:, :, None] & deeper)
+        self._sweeping = settings.touch_price * deeper.astype(float)
+        amounts = amounts_within(_REACH, settings.units)
+        self.paired = len(amounts_within(_PAIR_REACH, settings.units))
+        self.amounts: dict[Axis, tuple[Amount, ...]] = {"x": (*amounts, PLAIN, FAR), "y": amounts, "z": amounts}
+        self._solved: dict[tuple[float, float], Solution] = {}
+
+    def solve(self, gain: float, spread: float) -> Solution:
+        """Expected cost in seconds to the end from every state, for a person of such log gains."""
+        key = (round(gain, 3), round(spread, 3))
+        if key not in self._solved:
+            self._solved[key] = self._solve(*key)
+        return self._solved[key]
+
+    def best(self, offset: Offset, gains: Gains, values: Floats) -> Move:
+        """The sentence with the least expected cost from an offset with finite x, y, z."""
+        at: dict[Axis, float] = {"x": offset.x, "y": offset.y, "z": offset.z}
+        state = {axis: np.array([at[axis] if axis == "z" else abs(at[axis])]) for axis in AXES}
+        stay = {axis: self._staying(axis, state[axis])[0] for axis in AXES}
+        costs = {axis: self._costs(axis, gains.of(axis)[0], (at[axis] > 0,)) for axis in AXES}
+        ahead = values + self._touching
+        sweeping = self._settings.touch_price * bool(at["z"] < -_DEEP)
+        best = math.inf
+        chosen: list[tuple[Axis, int]] = []
+        for single in AXES:
+            rest = _contract(ahead, {axis: stay[axis] for axis in AXES if axis != single})
+            moves = self._landing(single, state[single], *gains.of(single), _MISHEARD)[:, 0]
+            total = moves @ rest + costs[single].alone + (sweeping if single != "z" else 0.0)
+            index = int(np.argmin(total))
+            if total[index] < best:
+                best, chosen = float(total[index]), [(single, index)]
+        for first, second in _PAIRS:
+            rest = _contract(ahead, {axis: stay[axis] for axis in AXES if axis not in (first, second)})
+            moves = self._landing(first, state[first], *gains.of(first), _MISHEARD)[: self.paired, 0]
+            halves = self._landing(second, state[second], *gains.of(second), _MISHEARD + _HALF_HEARD)
+            total = moves @ rest @ halves[: self.paired, 0].T
+            total = total + costs[first].half[:, None] + costs[second].half + self._joint(second) + sweeping
+            index = int(np.argmin(total))
+            if total.flat[index] < best:
+                best = float(total.flat[index])
+                chosen = [(first, index // self.paired), (second, index % self.paired)]
+        return self._move(chosen, at, gains)
+
+    def _move(self, chosen: list[tuple[Axis, int]], at: dict[Axis, float], gains: Gains) -> Move:
+        parts = [(axis, self.amounts[axis][index]) for axis, index in chosen]
+        lengths = [amount.movement * math.exp(gains.of(axis)[0]) for axis, amount in parts]
+        seconds = self._settings.reaction + sum(movement_seconds(m, self._settings.movement_speed) for m in lengths)
+        moves = [Move(axis, at[axis] > 0, abs(at[axis]), at[axis], amount) for axis, amount in parts]
+        then = moves[1] if len(moves) > 1 else None
+        return replace(moves[0], then=then, seconds=seconds + (_THINK if then else 0.0))
+
+    def _costs(self, axis: Axis, gain: float, ways: tuple[bool, ...]) -> _Costs:
+        """Seconds of speech (the mean over the ``ways`` to go), of movement and of what comes with them."""
+        settings, phrases = self._settings, self._phrases
+        offset = Offset("hand", 0.0, 0.0, 0.0)
+        alone, half = [], []
+        for number, amount in enumerate(self.amounts[axis]):
+            moves = [Move(axis, way, amount.movement, amount.movement, amount) for way in ways]
+            seconds = movement_seconds(amount.movement * math.exp(gain), settings.movement_speed)
+            words = [direction(move, offset, phrases, settings.units) for move in moves]
+            alone.append(seconds + self._shared + self._speech(words))
+            if number < self.paired:
+                half.append(seconds + self._speech([part(move, phrases, settings.units) for move in moves]))
+        return _Costs(np.array(alone), np.array(half))
+
+    def _speech(self, words: list[str]) -> float:
+        return sum(speech_seconds(text, self._settings.speech_rate_wpm) for text in words) / len(words)
+
+    @property
+    def _shared(self) -> float:
+        """What every sentence costs beside speech and movement."""
+        return self._settings.reaction + _LOOK + self._settings.instruction_price
+
+    def _joint(self, second: Axis) -> float:
+        """What a sentence of two halves costs beside them."""
+        key = "pair.after" if second == "z" else "pair.together"
+        return self._shared + _THINK + self._speech([self._phrases.part(key, first="", second="")])
+
+    def _landing(self, axis: Axis, at: Floats, gain: float, spread: float, missed: float) -> Floats:
+        """Where each amount leads from offsets ``at`` (N,): weights over the grid (A, N, G)."""
+        expected = np.array([amount.movement for amount in self.amounts[axis]])
+        scatter = np.hypot(np.array([amount.scatter for amount in self.amounts[axis]]), spread)
+        moved = expected[:, None] * np.exp(gain + scatter[:, None] * _NODES)
+        towards = np.where(at < 0, -1.0, 1.0)
+        landed = at[:, None] - towards[:, None] * moved[:, None, :]
+        landed = landed[..., None] + _BLUR * _NODES
+        weights = np.broadcast_to(_WEIGHTS[:, None] * _WEIGHTS, landed.shape)
+        shape = (len(expected), len(at), -1)
+        rows = self._weights(axis, landed.reshape(shape), weights.reshape(shape))
+        return np.asarray((1 - missed) * rows + missed * self._staying(axis, at))
+
+    def _staying(self, axis: Axis, at: Floats) -> Floats:
+        """Where offsets ``at`` (N,) drift while the hand moves along another axis: weights over the grid (N, G)."""
+        landed = at[:, None] + _BLUR * _NODES
+        return self._weights(axis, landed, np.broadcast_to(_WEIGHTS, landed.shape))
+
+    def _weights(self, axis: Axis, landed: Floats, weights: Floats) -> Floats:
+        """Points (…, Q) with weights, shared out linearly between the grid's nodes: (…, G)."""
+        grid = self.grid[axis]
+        landed = np.clip(landed if axis == "z" else np.abs(landed), grid[0], grid[-1])
+        low = np.clip(np.searchsorted(grid, landed, side="right") - 1, 0, len(grid) - 2)
+        share = (landed - grid[low]) / (grid[low + 1] - grid[low])
+        rows = np.zeros((landed[..., 0].size, len(grid)))
+        row = np.repeat(np.arange(len(rows)), landed.shape[-1])
+        for node, part_of in ((low, 1 - share), (low + 1, share)):
+            np.add.at(rows, (row, node.ravel()), (part_of * weights).ravel())
+        return rows.reshape(*landed.shape[:-1], len(grid))
+
+    def _solve(self, gain: float, spread: float) -> Solution:
+        moves = {axis: self._landing(axis, self.grid[axis], gain, spread, _MISHEARD) for axis in AXES}
+        halves = {axis: self._landing(axis, self.grid[axis], gain, spread, _MISHEARD + _HALF_HEARD) for axis in AXES}
+        stay = {axis: self._staying(axis, self.grid[axis])[None] for axis in AXES}
+        costs = {axis: self._costs(axis, gain, (True, False)) for axis in AXES}
+
+        def backup(values: Floats) -> Floats:
+            ahead = values + self._touching
+            best = np.full(values.shape, np.inf)
+            for single in AXES:
+                rest = ahead
+                for axis in AXES:
+                    rest = rest if axis == single else _applied(stay[axis], rest, axis)[0]
+                total = _applied(moves[single], rest, single) + costs[single].alone[:, None, None, None]
+                best = np.minimum(best, total.min(axis=0) + (self._sweeping if single != "z" else 0.0))
+            for first, second in _PAIRS:
+                rest = ahead
+                for axis in AXES:
+                    rest = rest if axis in (first, second) else _applied(stay[axis], rest, axis)[0]
+                for index, cost in enumerate(costs[first].half):
+                    landed = _applied(moves[first][index : index + 1], rest, first)[0]
+                    total = _applied(halves[second][: self.paired], landed, second)
+                    total = (total + costs[second].half[:, None, None, None]).min(axis=0)
+                    best = np.minimum(best, total + cost + self._joint(second) + self._sweeping)
+            return np.where(self.end, 0.0, best)
+
+        return value_iteration(backup, np.zeros(self.end.shape), tolerance=0.02)
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """Seconds of each amount of an axis as a sentence ``alone`` (A,) and as ``half`` of one (the first of them)."""
+
+    alone: Floats
+    half: Floats
+
+
+@lru_cache(maxsize=8)
+def _model(settings: GuidanceSettings, phrases: Phrases) -> PhraseModel:
+    return PhraseModel(settings, phrases)
+
+
+def _grid(tolerance: float, longest: float) -> Floats:
+    """Nodes from 0 to ``longest`` metres: close together near the tolerance, a step at it, and wider farther out."""
+    near = np.array([0.0, 0.5, 1.0, 1.1, 1.5, 2.0, 2.6, 3.3]) * tolerance
+    far = np.geomspace(4.1 * tolerance, longest, 11)
+    return np.concatenate([near, far])
+
+
+def _applied(rows: Floats, values: Floats, axis: Axis) -> Floats:
+    """Expectations of values (X, Y, Z) under rows (A, G, G) along one axis: (A, X, Y, Z)."""
+    number = AXES.index(axis)
+    moved = np.moveaxis(values, number, 0)
+    flat = rows.reshape(-1, rows.shape[-1]) @ moved.reshape(moved.shape[0], -1)
+    return np.moveaxis(flat.reshape(rows.shape[0], *moved.shape), 1, number + 1)
+
+
+def _contract(values: Floats, weights: dict[Axis, Floats]) -> Floats:
+    """The mean of values (X, Y, Z) over some axes, with weights (G,) for each."""
+    for axis in reversed(AXES):
+        if axis in weights:
+            values = np.tensordot(values, weights[axis], axes=(AXES.index(axis), 0))
+    return values
