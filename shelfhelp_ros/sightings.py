@@ -72,6 +72,15 @@ class Decision(Enum):
     LOST = 4
 
 
+class Verified(Enum):
+    """What a second look says of the product that was chosen. The values are those of ``TargetSighting.msg``."""
+
+    UNKNOWN = 0
+    PENDING = 1
+    YES = 2
+    NO = 3
+
+
 @dataclass(frozen=True)
 class TargetSighting:
     """The verdict on the wanted product in one frame; ``probability`` is calibrated."""
@@ -85,6 +94,7 @@ class TargetSighting:
     product: TrackedProduct | None = None
     runner_up: TrackedProduct | None = None
     runner_up_probability: float = 0.0
+    verified: Verified = Verified.UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 
 from shelfhelp_ros.geometry import CameraModel
 from shelfhelp_ros.guidance.instruction import Instruction
-from shelfhelp_ros.sightings import Decision, Position, Sightings, TargetSighting, TrackedProduct
+from shelfhelp_ros.sightings import Decision, Position, Sightings, TargetSighting, TrackedProduct, Verified
 
 SECOND = 1_000_000_000
 
@@ -111,6 +111,7 @@ def to_target(sighting: TargetSighting) -> messages.TargetSighting:
         decision=sighting.decision.value,
         probability=float(sighting.probability),
         runner_up_probability=float(sighting.runner_up_probability),
+        verified=sighting.verified.value,
     )
     if sighting.product is not None:
         message.has_product, message.product = True, to_product(sighting.product)
@@ -120,7 +121,7 @@ def to_target(sighting: TargetSighting) -> messages.TargetSighting:
 
 
 def from_target(message: messages.TargetSighting) -> TargetSighting:
-    """Raises ValueError when the decision is none of the known ones."""
+    """Raises ValueError when the decision, or what is verified, is none of the known ones."""
     return TargetSighting(
         stamp_ns=from_time(message.header.stamp),
         frame_id=message.header.frame_id,
@@ -131,6 +132,7 @@ def from_target(message: messages.TargetSighting) -> TargetSighting:
         product=from_product(message.product) if message.has_product else None,
         runner_up=from_product(message.runner_up) if message.has_runner_up else None,
         runner_up_probability=message.runner_up_probability,
+        verified=Verified(message.verified),
     )
 
 
