@@ -1,50 +1,106 @@
 """From cosine similarity to the probability of being the same product, fitted on products and photos held out.
 
-Platt scaling (Platt 1999) with his smoothed targets, over episodes: one reference, and every product of a shelf that it
-was not photographed on. A shelf holds tens of other products for each right one, and the pairs keep that proportion.
+An episode is one search: the references of one product against every crop of one shelf. The probability refers to a
+searcher whose product stands on the shelf in half of the searches; in a quarter it is sold out there, so that its
+look-alikes are left, and in a quarter the shelf never held it. Episodes are weighted to that, each kind of shelf alike.
+
+Platt scaling (Platt 1999) with his smoothed targets, of the most similar crop of each episode. The best of many crops
+resembles the product by chance more often than the best of few, so the number of crops is a second feature; shelves
+are seen in views of many sizes to fit it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
+from shelfhelp_ros.catalogue.matching import CONFIRM, FEATURES, Matcher, Thresholds, Verdict
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.card import Calibration
 from shelfhelp_ros.sightings import FloatArray
 
 Flags = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
+
+# Share of the searches that may end with a wrong product named, for each word of `confirm`.
+WRONG_NAMED: Mapping[str, float] = dict(zip(CONFIRM, (0.002, 0.01, 0.05), strict=True))
+LEVELS = np.round(np.append(np.arange(0.5, 0.99, 0.01), [0.99, 0.995, 0.998, 0.999]), 3)
+AMBIGUOUS_MARGIN = 0.15
+
+
+class Situation(Enum):
+    """Where the product is. ``SOLD_OUT``: a shelf that holds it, with its crops taken away."""
+
+    THERE = "there"
+    SOLD_OUT = "sold out"
+    ELSEWHERE = "elsewhere"
+
+
+SHARES: Mapping[Situation, float] = {Situation.THERE: 0.5, Situation.SOLD_OUT: 0.25, Situation.ELSEWHERE: 0.25}
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One reference against one shelf: N similarities and which of the crops show the reference's product."""
+    """One search.
+
+    ``similarity`` (N): cosines of the shelf's crops to the product; ``same`` (N): which of them show it; ``other`` (N):
+    cosines to the best other product with a reference, -1 without any; ``vectors`` (N×D): the crops' embeddings.
+    ``product``, ``family`` and ``photo`` name the product, its look-alikes and the shelf.
+    """
 
     similarity: FloatArray
     same: Flags
+    other: FloatArray
+    vectors: FloatArray
+    situation: Situation = Situation.THERE
+    product: str = ""
+    family: str = ""
+    photo: str = ""
+
+    @property
+    def best(self) -> int:
+        """The row of the most similar crop."""
+        return int(np.argmax(self.similarity))
+
+    def only(self, chosen: npt.NDArray[np.int64]) -> Episode:
+        """The crops of these rows alone."""
+        return replace(
+            self,
+            similarity=self.similarity[chosen],
+            same=self.same[chosen],
+            other=self.other[chosen],
+            vectors=self.vectors[chosen],
+        )
+
+    def sold_out(self) -> Episode | None:
+        """The same shelf without the product; None when nothing is left."""
+        left = np.flatnonzero(~self.same)
+        return replace(self.only(left), situation=Situation.SOLD_OUT) if len(left) else None
 
 
-def episodes_of(
-    similarity: FloatArray, same: Flags, shelves: Sequence[str], skip: Flags | None = None
-) -> list[Episode]:
-    """R×N similarities of references to crops, cut into episodes by the N crops' ``shelves``.
+Kinds = Sequence[Sequence[Episode]]
 
-    ``skip`` (R×N) leaves out pairs, such as those of a reference with the photograph it was cut from.
+
+def weights(kinds: Kinds) -> Doubles:
+    """A weight for each episode, kind after kind; they sum to one.
+
+    Situations have their ``SHARES``, and within one every kind that has it counts the same. A situation that no kind
+    has leaves its share to the other absent one.
     """
-    shelf = np.asarray(shelves)
-    found = []
-    for row in range(len(similarity)):
-        for name in dict.fromkeys(shelves):
-            here = shelf == name
-            if skip is not None:
-                here &= ~skip[row]
-            if here.any():
-                found.append(Episode(similarity[row, here], same[row, here]))
-    return found
+    counts = {s: [sum(e.situation is s for e in kind) for kind in kinds] for s in Situation}
+    absent = [s for s in Situation if s is not Situation.THERE and any(counts[s])]
+    share = dict.fromkeys(absent, 0.5 / max(1, len(absent))) | {Situation.THERE: SHARES[Situation.THERE]}
+    found = [
+        share[e.situation] / sum(count > 0 for count in counts[e.situation]) / counts[e.situation][number]
+        for number, kind in enumerate(kinds)
+        for e in kind
+    ]
+    return np.array(found, np.float64) / sum(found)
 
 
 def fit_platt(
@@ -54,67 +110,115 @@ def fit_platt(
 
     The targets are Platt's (N₊ + 1) / (N₊ + 2) and 1 / (N₋ + 2), so separable data give finite answers.
     """
-    x = np.asarray(similarity, np.float64)
+    coefficients, intercept = fit_logistic(np.asarray(similarity, np.float64)[:, None], same, weight)
+    return float(coefficients[0]), intercept
+
+
+def fit_logistic(
+    features: npt.ArrayLike, same: npt.ArrayLike, weight: npt.ArrayLike | None = None
+) -> tuple[Doubles, float]:
+    """Coefficients (F) and intercept of log odds linear in N×F ``features``; targets as in `fit_platt`."""
+    x = np.asarray(features, np.float64)
     y = np.asarray(same, bool)
-    w = np.ones_like(x) if weight is None else np.asarray(weight, np.float64)
+    w = np.ones(len(y)) if weight is None else np.asarray(weight, np.float64)
     right, wrong = int(y.sum()), int((~y).sum())
     if not right or not wrong:
         raise ShelfHelpError("a calibration needs pairs of the same product and pairs of different ones")
     target = np.where(y, (right + 1) / (right + 2), 1 / (wrong + 2))
 
-    def loss(parameters: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        z = parameters[0] * x + parameters[1]
+    def loss(parameters: Doubles) -> tuple[float, Doubles]:
+        z = x @ parameters[:-1] + parameters[-1]
         value = w * (np.logaddexp(0, z) - target * z)
         slope = w * (np.exp(-np.logaddexp(0, -z)) - target)
-        return float(value.sum() / w.sum()), np.array([(slope * x).sum(), slope.sum()]) / w.sum()
+        return float(value.sum() / w.sum()), np.append(x.T @ slope, slope.sum()) / w.sum()
 
-    found = minimize(loss, np.array([10.0, -5.0]), jac=True, method="BFGS", options={"gtol": 1e-9})
-    return float(found.x[0]), float(found.x[1])
+    start = np.zeros(x.shape[1] + 1)
+    start[0], start[-1] = 10.0, -5.0
+    found = minimize(loss, start, jac=True, method="BFGS", options={"gtol": 1e-9})
+    return np.asarray(found.x[:-1], np.float64), float(found.x[-1])
 
 
-def calibrate(groups: Sequence[Sequence[Episode]], fitted_on: str, false_claims: float = 0.05) -> Calibration:
-    """A calibration over several kinds of episodes, each kind with the same weight.
+def fit_episodes(kinds: Kinds) -> tuple[Doubles, float]:
+    """Coefficients of the similarity and of the logarithm of the number of crops, and the intercept."""
+    everything = [e for kind in kinds for e in kind]
+    rows = [features(e)[e.best] for e in everything]
+    return fit_logistic(rows, [bool(e.same[e.best]) for e in everything], weights(kinds))
 
-    Args:
-        groups: episodes by kind.
-        fitted_on: what they are, in words.
-        false_claims: share of the episodes without the product in which something may still be called *found*.
 
-    *found* is the lowest probability from 0.5 to 0.95 that claims no more than that. *present* is the one that best
-    tells the episodes with the product from those without (Youden's J), at most 0.8 times *found*.
+def features(episode: Episode) -> Doubles:
+    """N×2, what the probability of each crop is computed from."""
+    crowd = np.full(len(episode.similarity), np.log(len(episode.similarity)))
+    return np.stack([np.asarray(episode.similarity, np.float64), crowd], axis=1)
+
+
+def calibrate(kinds: Kinds, fitted_on: str) -> Calibration:
+    """A calibration over several kinds of episodes.
+
+    For each word of `confirm`, *found* is the lowest probability from 0.5 on at which at most its share ``WRONG_NAMED``
+    of the searches ends with a wrong product named, with the other products in the catalogue; *found_alone* the same
+    with nothing else known. *present* is the probability that best tells the episodes with the product from those
+    without (Youden's J), at most 0.8 times the eager *found*.
     """
-    weights = [1 / sum(len(e.same) for e in group) for group in groups]
-    everything = [(e, w) for group, w in zip(groups, weights, strict=True) for e in group]
-    slope, intercept = fit_platt(
-        np.concatenate([e.similarity for e, _ in everything]),
-        np.concatenate([e.same for e, _ in everything]),
-        np.concatenate([np.full(len(e.same), w) for e, w in everything]),
-    )
-    levels = np.arange(0.02, 0.951, 0.01)
-    absent, shown = (_passing(groups, slope, intercept, levels, holds) for holds in (False, True))
-    fit = np.flatnonzero((absent <= false_claims) & (levels >= 0.5))
-    found = float(levels[fit[0]]) if len(fit) else 0.95
-    below = levels <= 0.8 * found
-    present = float(levels[below][np.argmax((shown - absent)[below])])
-    thresholds = {"found": round(found, 2), "present": round(present, 2), "ambiguous_margin": 0.15}
-    return Calibration({"similarity": round(slope, 4)}, round(intercept, 4), thresholds, fitted_on)
+    kinds = [kind for kind in kinds if kind]
+    coefficients, intercept = fit_episodes(kinds)
+    named = dict(zip(FEATURES, (round(float(c), 4) for c in coefficients), strict=True))
+    plain = Calibration(named, round(intercept, 4), {}, fitted_on)
+    weight = weights(kinds)
+    alone, compared = (claims(kinds, plain, known) for known in (False, True))
+    confirm = {}
+    for word, share in WRONG_NAMED.items():
+        found = lowest_level(compared, weight, share)
+        confirm[word] = {"found": found, "found_alone": max(found, lowest_level(alone, weight, share))}
+    present = min(_best_split(kinds, plain, weight), round(0.8 * confirm["eager"]["found"], 2))
+    thresholds = {**confirm["balanced"], "present": present, "ambiguous_margin": AMBIGUOUS_MARGIN}
+    return replace(plain, thresholds=thresholds, confirm=confirm)
 
 
-def _passing(
-    groups: Sequence[Sequence[Episode]],
-    slope: float,
-    intercept: float,
-    levels: npt.NDArray[np.float64],
-    holds: bool,
-) -> npt.NDArray[np.float64]:
-    """For each level, the share of episodes whose best crop reaches it, averaged over the kinds.
+@dataclass(frozen=True)
+class Claims:
+    """What E episodes come to: the level up to which a product is named (0: never), and whether it is the right one."""
 
-    With ``holds`` of the episodes that hold the product, judged by its own crops; else of those that do not.
-    """
-    shares = []
-    for group in groups:
-        best = [e.similarity[e.same].max() if holds else e.similarity.max() for e in group if e.same.any() == holds]
-        if best:
-            probability = 1 / (1 + np.exp(-(slope * np.array(best) + intercept)))
-            shares.append((probability[:, None] >= levels[None]).mean(axis=0))
-    return np.mean(shares, axis=0) if shares else np.zeros_like(levels)
+    level: Doubles
+    right: Flags
+
+    def rates(self, levels: npt.ArrayLike, weight: Doubles) -> tuple[Doubles, Doubles]:
+        """For L levels, the weighted shares of episodes that end in a right find and in a wrong one."""
+        claimed = self.level[None] >= np.asarray(levels, np.float64)[:, None]
+        return (claimed & self.right) @ weight, (claimed & ~self.right) @ weight
+
+
+def claims(kinds: Kinds, calibration: Calibration, known: bool) -> Claims:
+    """Decide every episode as the robot does; with ``known`` the other products' references are in the catalogue."""
+    # Without a bar, a product that is not rivalled is named at its probability.
+    matcher = Matcher(calibration, Thresholds(found=0.0, present=0.0, ambiguous_margin=AMBIGUOUS_MARGIN))
+    level, right = [], []
+    for episode in (e for kind in kinds for e in kind):
+        other = episode.other if known else np.full(len(episode.other), -1, np.float32)
+        match = matcher.decide(episode.vectors, episode.similarity, other)
+        named = match.verdict is Verdict.FOUND and match.best is not None
+        level.append(float(match.probabilities[match.best]) if named else 0.0)
+        right.append(named and bool(episode.same[match.best]))
+    return Claims(np.array(level), np.array(right, bool))
+
+
+def lowest_level(made: Claims, weight: Doubles, wrong_named: float) -> float:
+    """The lowest of ``LEVELS`` at which at most this share of the episodes ends in a wrong find; else the highest."""
+    _, wrong = made.rates(LEVELS, weight)
+    good = np.flatnonzero(wrong <= wrong_named + 1e-9)
+    return float(LEVELS[good[0] if len(good) else -1])
+
+
+def _best_split(kinds: Kinds, calibration: Calibration, weight: Doubles) -> float:
+    """The probability that best separates episodes with the product, by its own crops, from those without."""
+    matcher = Matcher(calibration)
+    everything = [e for kind in kinds for e in kind]
+    shown = np.array([e.situation is Situation.THERE for e in everything])
+    best = [
+        matcher.probability_same(e.similarity, len(e.same))[e.same if e.same.any() else ~e.same].max()
+        for e in everything
+    ]
+    levels = np.arange(0.02, 0.8, 0.01)
+    passed = np.array(best)[None] >= levels[:, None]
+    gain = (passed & shown) @ weight / max(weight[shown].sum(), 1e-9)
+    loss = (passed & ~shown) @ weight / max(weight[~shown].sum(), 1e-9)
+    return round(float(levels[np.argmax(gain - loss)]), 2)

@@ -17,12 +17,15 @@ METHODS = {
 }
 # Subcommand → (module in shelfhelp_training.commands, what it does).
 EXPORTS = {
+    "calibrate": ("export_calibration", "probabilities and thresholds of an exported encoder"),
     "detector": ("export_detector", "a detector checkpoint to ONNX with its card"),
     "encoder": ("export_encoder", "an encoder checkpoint to ONNX with its card"),
 }
 EVALUATIONS = {
+    "calibration": ("evaluate_calibration", "whether probabilities come true, and what the thresholds do"),
     "detection": ("evaluate_detection", "precision and recall of boxes (COCO figures)"),
     "retrieval": ("evaluate_retrieval", "how often the right product is the nearest"),
+    "leaks": ("evaluate_leaks", "near-duplicate pictures on both sides of a split"),
 }
 
 

@@ -3,6 +3,9 @@
 A crop shows at most one product. With calibrated odds o_t that it is the target and o_c that it is the best other
 product of the catalogue, each judged alone, the probability of the target among the three mutually exclusive cases
 (target, the other one, neither) is o_t / (1 + o_t + o_c): Bayes' rule when the neutral case has odds 1.
+
+The more products are in view, the likelier one of them resembles the target by chance, so the odds of each also depend
+on how many there are.
 """
 
 from __future__ import annotations
@@ -17,8 +20,11 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.card import Calibration
 from shelfhelp_ros.sightings import FloatArray
 
-# What the runtime can compute for a match; a card's calibration may use these features and no others.
-FEATURES = ("similarity",)
+# What the runtime can compute for a match; a card's calibration may use these features and no others. ``log_in_view`` is
+# the natural logarithm of the number of products in view.
+FEATURES = ("similarity", "log_in_view")
+# How many are taken to be in view where two pictures are compared outside any view.
+USUAL_VIEW = 20
 # How sure the program has to be before it names a product; the encoder's card says what each word means in probability.
 CONFIRM = ("cautious", "balanced", "eager")
 
@@ -85,6 +91,23 @@ class Match:
         return sorted((int(row) for row in likely), key=lambda row: (-self.probabilities[row], row != self.best))
 
 
+@dataclass(frozen=True)
+class Verification:
+    """What a second look at N crops says: log odds that a crop is the very product and not one of its look-alikes.
+
+    ``target`` (N) of the wanted product, ``other`` (N) of the best other catalogue product; infinite where nothing was
+    looked at or nothing could be told.
+    """
+
+    target: FloatArray
+    other: FloatArray
+
+    @classmethod
+    def none(cls, count: int) -> Verification:
+        """No second look."""
+        return cls(np.full(count, np.inf, np.float32), np.full(count, np.inf, np.float32))
+
+
 class Matcher:
     """Matching with the calibration of one encoder."""
 
@@ -104,31 +127,45 @@ class Matcher:
         self.calibration = calibration
         self.thresholds = thresholds or Thresholds.from_calibration(calibration, confirm)
 
-    def log_odds(self, similarity: FloatArray) -> FloatArray:
-        """Log odds that two pictures of this cosine similarity show the same product, judged alone."""
-        return np.asarray(
-            similarity * self.calibration.coefficients["similarity"] + self.calibration.intercept, np.float32
-        )
+    def log_odds(self, similarity: FloatArray, in_view: int = USUAL_VIEW) -> FloatArray:
+        """Log odds that two pictures of this cosine similarity show the same product, judged alone.
 
-    def probability_same(self, similarity: FloatArray) -> FloatArray:
+        ``in_view``: how many products there are to choose from.
+        """
+        coefficients = self.calibration.coefficients
+        crowd = coefficients.get("log_in_view", 0.0) * np.log(max(1, in_view))
+        return np.asarray(similarity * coefficients["similarity"] + crowd + self.calibration.intercept, np.float32)
+
+    def probability_same(self, similarity: FloatArray, in_view: int = USUAL_VIEW) -> FloatArray:
         """Probability that two pictures of this cosine similarity show the same product, judged alone."""
-        return sigmoid(self.log_odds(similarity))
+        return sigmoid(self.log_odds(similarity, in_view))
 
-    def probability(self, target: FloatArray, other: FloatArray) -> FloatArray:
+    def probability(self, target: FloatArray, other: FloatArray, in_view: int = USUAL_VIEW) -> FloatArray:
         """Probability that a crop is the target, from its similarity to it and to the best other catalogue product.
 
         Any shape; ``other`` is -1 where the catalogue has no other product.
         """
-        return posterior(self.log_odds(target), self.log_odds(other))
+        return posterior(self.log_odds(target, in_view), self.log_odds(other, in_view))
 
-    def decide(self, embeddings: FloatArray, target: FloatArray, other: FloatArray, prefer: int | None = None) -> Match:
+    def decide(
+        self,
+        embeddings: FloatArray,
+        target: FloatArray,
+        other: FloatArray,
+        prefer: int | None = None,
+        verification: Verification | None = None,
+    ) -> Match:
         """The verdict over N crops in view.
 
         ``embeddings`` N×D, ``target`` N cosines to the wanted product, ``other`` N cosines to the best other catalogue
         product (-1: none). ``prefer`` is the row chosen before: it stays the choice among facings of one product
-        unless another is clearly more probable.
+        unless another is clearly more probable. ``verification`` is what a second look at these crops says.
         """
-        probabilities = self.probability(target, other)
+        in_view = len(target)
+        seen = verification or Verification.none(in_view)
+        target_odds = both_log_odds(self.log_odds(target, in_view), seen.target)
+        other_odds = both_log_odds(self.log_odds(other, in_view), seen.other)
+        probabilities = posterior(target_odds, other_odds)
         if not len(probabilities) or float(probabilities.max()) < self.thresholds.present:
             return Match(Verdict.ABSENT, None, None, probabilities, np.zeros(len(probabilities), bool))
         best = int(np.argmax(probabilities))
@@ -140,11 +177,11 @@ class Matcher:
         runner_up = int(np.argmax(rivals)) if (~same).any() else None
         needed = self.thresholds.found if other[best] > -1 else self.thresholds.found_alone
         # Only where a choice would be made can it be hard: both have to be good enough, not merely equally poor.
-        likely = bool(self.probability_same(target)[best] >= needed)
+        likely = bool(sigmoid(target_odds)[best] >= needed)
         reach = max(float(probabilities[best]) - self.thresholds.ambiguous_margin, self.thresholds.present)
-        in_view = runner_up is not None and bool(rivals[runner_up] > reach)
-        in_catalogue = bool(self.probability(other, target)[best] > reach)
-        rivalled = likely and (in_view or in_catalogue)
+        beside = runner_up is not None and bool(rivals[runner_up] > reach)
+        in_catalogue = bool(posterior(other_odds, target_odds)[best] > reach)
+        rivalled = likely and (beside or in_catalogue)
         sure = probabilities[best] >= needed and not rivalled
         return Match(Verdict.FOUND if sure else Verdict.AMBIGUOUS, best, runner_up, probabilities, same, rivalled)
 
@@ -155,7 +192,7 @@ class Matcher:
         photo taken elsewhere; a product that merely resembles the target is not.
         """
         alike = np.asarray(embeddings @ embeddings[row], np.float32)
-        likely = self.probability_same(alike) >= 0.5
+        likely = self.probability_same(alike, len(embeddings)) >= 0.5
         same = likely & (alike >= np.minimum(target, target[row]))
         same[row] = True
         return np.asarray(same, np.bool_)
@@ -172,6 +209,13 @@ def posterior(target_log_odds: FloatArray, other_log_odds: FloatArray) -> FloatA
     """Probability of the target among target, other and neither, from the log odds of the first two."""
     neither_or_other = np.logaddexp(0.0, other_log_odds)
     return sigmoid(np.asarray(target_log_odds - neither_or_other, np.float32))
+
+
+def both_log_odds(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Log odds that two things hold of which the second is only asked where the first does: the product of their
+    probabilities, from the log odds of each. Infinite log odds leave the other's."""
+    one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    return np.asarray(-np.logaddexp(np.logaddexp(-one, -two), -one - two), np.float32)
 
 
 def sigmoid(values: FloatArray) -> FloatArray:

@@ -14,11 +14,13 @@ import yaml
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.perception.encoder import Encoder
 from shelfhelp_ros.sightings import FloatArray
-from shelfhelp_training.calibration import Episode, episodes_of
+from shelfhelp_training.calibration import Episode, Situation
 from shelfhelp_training.data.crop_sources import Crop, CropSource, load_crops
-from shelfhelp_training.evaluation.retrieval import Retrieval, retrieve
+from shelfhelp_training.evaluation.retrieval import Retrieval, interval, retrieve
 
 Flags = npt.NDArray[np.bool_]
+# The fewest and the most products that a view of a shelf shows; sizes between are equally likely by their logarithm.
+VIEW = (4, 64)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class RetrievalSet:
         gallery: crops that answer; empty: the queries themselves, those of other photographs.
         known: products of these sources were seen in training; the figures are given for seen and unseen ones apart.
         among_family: a query may answer only with products of its own family (are near-duplicates told apart?).
+        absent: the queries never show the gallery's products: what bears the same name is the very picture, and left
+            out.
     """
 
     name: str
@@ -38,17 +42,22 @@ class RetrievalSet:
     gallery: tuple[CropSource, ...] = ()
     known: tuple[CropSource, ...] = ()
     among_family: bool = False
+    absent: bool = False
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Q queries against G gallery crops: cosines, which pairs show one product, which may be compared (all Q×G)."""
+    """Q queries against G gallery crops: cosines, which pairs show one product, which may be compared (all Q×G).
+
+    ``vectors`` (Q×D) are the queries' embeddings.
+    """
 
     queries: Sequence[Crop]
     gallery: Sequence[Crop]
     similarity: FloatArray
     same: Flags
     candidate: Flags
+    vectors: FloatArray
     known: frozenset[str] = field(default_factory=frozenset)
 
     def retrieval(self) -> Retrieval:
@@ -58,10 +67,45 @@ class Comparison:
         """For each query of a retrieval, whether training saw its product."""
         return np.array([self.queries[row].product in self.known for row in retrieval.queries], bool)
 
-    def episodes(self) -> list[Episode]:
-        """Every gallery crop as the reference, against the queries of each photograph."""
-        shelves = [crop.photo for crop in self.queries]
-        return episodes_of(self.similarity.T, self.same.T, shelves, ~self.candidate.T)
+    def episodes(self, references: int = 1, relatives: bool = True) -> list[Episode]:
+        """Searches for every product of the gallery, ``references`` of its crops at a time, on every photograph.
+
+        Each sees a random part of the shelf, ``VIEW`` crops, with the product and its look-alikes always among them. A
+        shelf that holds the product is searched as it is and once more with the product sold out. What a crop might be
+        instead are the gallery's other products; without ``relatives`` only those of other families.
+        """
+        rng = np.random.default_rng(0)
+        products = np.array([crop.product for crop in self.gallery])
+        families = np.array([crop.family for crop in self.gallery])
+        shelves = np.array([crop.photo for crop in self.queries])
+        query_families = np.array([crop.family for crop in self.queries])
+        rows = {shelf: np.flatnonzero(shelves == shelf) for shelf in dict.fromkeys(shelves)}
+        allowed = np.where(self.candidate, self.similarity, -1.0)
+        found = []
+        for product in dict.fromkeys(products):
+            own = np.flatnonzero(products == product)
+            others = products != product if relatives else families != families[own[0]]
+            other = allowed[:, others].max(axis=1, initial=-1.0)
+            for start in range(0, len(own) - references + 1, references):
+                chosen = own[start : start + references]
+                for shelf, here in rows.items():
+                    here = here[self.candidate[np.ix_(here, chosen)].all(axis=1)]
+                    here = _part(here, query_families[here] == families[own[0]], rng)
+                    if len(here):
+                        similarity = self.similarity[np.ix_(here, chosen)].max(axis=1)
+                        same = self.same[here, own[0]]
+                        situation = Situation.THERE if same.any() else Situation.ELSEWHERE
+                        names = (str(product), str(families[own[0]]), str(shelf))
+                        found.append(Episode(similarity, same, other[here], self.vectors[here], situation, *names))
+        empty = [episode.sold_out() for episode in found if episode.situation is Situation.THERE]
+        return [*found, *(episode for episode in empty if episode is not None)]
+
+
+def _part(rows: npt.NDArray[np.int64], kept: Flags, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Some of N rows, as many as a view of a random size shows: those that are ``kept`` (N), and others by chance."""
+    size = int(np.exp(rng.uniform(*np.log(VIEW))))
+    order = np.concatenate([np.flatnonzero(kept), rng.permutation(np.flatnonzero(~kept))])
+    return rows[np.sort(order[: max(size, int(kept.sum()))])]
 
 
 def read_sets(path: Path) -> list[RetrievalSet]:
@@ -97,7 +141,9 @@ def compare(test_set: RetrievalSet, encoder: Encoder, root: Path) -> Comparison:
         candidate &= np.array([[families.count(crop.family) > 1] for crop in queries])
     known = frozenset(crop.product for crop in _load(test_set.known, root))
     same = ~_differ(queries, gallery, "product")
-    return Comparison(queries, gallery, np.asarray(asked @ answers.T, np.float32), same, candidate, known)
+    if test_set.absent:
+        candidate, same = candidate & ~same, np.zeros_like(same)
+    return Comparison(queries, gallery, np.asarray(asked @ answers.T, np.float32), same, candidate, asked, known)
 
 
 def _load(sources: Sequence[CropSource], root: Path) -> list[Crop]:
@@ -111,9 +157,17 @@ def _differ(first: Sequence[Crop], second: Sequence[Crop], attribute: Literal["p
 
 
 def figures(comparison: Comparison) -> dict[str, float]:
-    """Recall@1, recall@5 and true accepts at 1 % false accepts; apart for seen and unseen products where both ask."""
+    """Recall, MAP@R, true accepts and AUROC with 95 % intervals over products for recall@1 and true accepts at 1 %.
+
+    Apart for seen and unseen products where both ask.
+    """
     found = comparison.retrieval()
-    values = {"queries": float(len(found.rank)), **_named("", found)}
+    products = [comparison.queries[row].product for row in found.queries]
+    values = {"queries": float(len(found.rank)), "products": float(len(set(products))), **_named("", found)}
+    if len(set(products)) > 1:
+        accepted = found.accepted(0.01)
+        for name, of_queries in (("recall@1", found.rank < 1), ("true accepts at 1% false accepts", accepted)):
+            values |= dict(zip((f"{name} low", f"{name} high"), interval(of_queries, products), strict=True))
     seen = comparison.seen(found)
     if comparison.known and seen.any() and not seen.all():
         values |= {"unseen queries": float((~seen).sum())}
@@ -125,5 +179,9 @@ def _named(suffix: str, found: Retrieval) -> dict[str, float]:
     return {
         f"recall@1{suffix}": found.recall,
         f"recall@5{suffix}": found.recall_at(5),
+        f"recall@10{suffix}": found.recall_at(10),
+        f"MAP@R{suffix}": found.mean_precision,
+        f"true accepts at 0.1% false accepts{suffix}": found.true_accepts(0.001),
         f"true accepts at 1% false accepts{suffix}": found.true_accepts(0.01),
+        f"AUROC{suffix}": found.auroc,
     }

@@ -1,4 +1,4 @@
-"""How well vectors find the same product again: recall@k, and true accepts at a rate of false ones."""
+"""How well vectors find the same product again: recall@k, MAP@R, true accepts at a rate of false ones, and AUROC."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 from shelfhelp_ros.sightings import FloatArray
 
@@ -19,12 +20,14 @@ class Retrieval:
 
     ``rank`` (Q) is the place of the best right answer, from 0. ``right`` (Q) is its similarity; ``wrong`` holds
     the similarities of every wrong pair of a query and a gallery picture. ``queries`` (Q) are the queries' rows.
+    ``precision`` (Q) is each query's average precision among its R nearest pictures, R the number of right answers.
     """
 
     rank: npt.NDArray[np.int64]
     right: FloatArray
     wrong: FloatArray
     queries: npt.NDArray[np.int64]
+    precision: FloatArray
 
     @property
     def recall(self) -> float:
@@ -35,15 +38,32 @@ class Retrieval:
         """Share of the queries with their product among the ``k`` nearest gallery pictures; NaN without queries."""
         return float(np.mean(self.rank < k)) if len(self.rank) else float("nan")
 
+    @property
+    def mean_precision(self) -> float:
+        """MAP@R (Musgrave et al., A metric learning reality check, ECCV 2020); NaN without queries."""
+        return float(self.precision.mean()) if len(self.precision) else float("nan")
+
     def true_accepts(self, false_accepts: float) -> float:
         """Share of the queries whose right answer is more similar than all but ``false_accepts`` of the wrong pairs."""
-        if not len(self.rank) or not len(self.wrong):
+        return float(np.mean(self.accepted(false_accepts))) if len(self.rank) and len(self.wrong) else float("nan")
+
+    def accepted(self, false_accepts: float) -> Flags:
+        """For each query (Q), whether its right answer is above all but ``false_accepts`` of the wrong pairs."""
+        return np.asarray(self.right > np.quantile(self.wrong, 1 - false_accepts), np.bool_)
+
+    @property
+    def auroc(self) -> float:
+        """Chance that a query's right answer is more similar than a random wrong pair; ties count half."""
+        if not len(self.right) or not len(self.wrong):
             return float("nan")
-        return float(np.mean(self.right > np.quantile(self.wrong, 1 - false_accepts)))
+        ranks = rankdata(np.concatenate([self.right, self.wrong]))[: len(self.right)].sum()
+        return float((ranks / len(self.right) - (len(self.right) + 1) / 2) / len(self.wrong))
 
     def only(self, chosen: Flags) -> Retrieval:
         """The queries flagged (Q) alone, against the same wrong pairs."""
-        return Retrieval(self.rank[chosen], self.right[chosen], self.wrong, self.queries[chosen])
+        return Retrieval(
+            self.rank[chosen], self.right[chosen], self.wrong, self.queries[chosen], self.precision[chosen]
+        )
 
 
 def retrieve(similarity: FloatArray, same: Flags, candidate: Flags) -> Retrieval:
@@ -59,7 +79,27 @@ def retrieve(similarity: FloatArray, same: Flags, candidate: Flags) -> Retrieval
     wrong = (candidate & ~same)[queries]
     scores = np.asarray(similarity, np.float32)[queries]
     rank = (wrong & (scores >= best[:, None])).sum(axis=1)
-    return Retrieval(rank.astype(np.int64), np.asarray(best, np.float32), scores[wrong], queries)
+    precision = [_average_precision(*row) for row in zip(scores, answers[queries], candidate[queries], strict=True)]
+    best = np.asarray(best, np.float32)
+    return Retrieval(rank.astype(np.int64), best, scores[wrong], queries, np.array(precision, np.float32))
+
+
+def _average_precision(scores: FloatArray, right: Flags, candidate: Flags) -> float:
+    """Average precision of one query among its R nearest candidates; wrong ones come first among equals."""
+    order = np.lexsort((right, -np.where(candidate, scores, -np.inf)))[: int(right.sum())]
+    hits = right[order]
+    return float((np.cumsum(hits) / np.arange(1, len(hits) + 1) * hits).sum() / len(hits))
+
+
+def interval(
+    values: npt.ArrayLike, groups: Sequence[str], draws: int = 1000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """Bootstrap interval of the mean of Q values, drawing whole ``groups`` (such as the queries' products) anew."""
+    names, place = np.unique(np.asarray(groups), return_inverse=True)
+    sums, counts = (np.bincount(place, w, len(names)) for w in (np.asarray(values, np.float64), np.ones(len(place))))
+    times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
+    low, high = np.quantile((times @ sums) / (times @ counts), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def across_photos(vectors: FloatArray, products: Sequence[str], photos: Sequence[str]) -> Retrieval:

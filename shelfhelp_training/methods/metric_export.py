@@ -94,8 +94,8 @@ def calibrate_encoder(model: Path, config: Path) -> ModelCard:
     card = load_card(model)
     encoder = Encoder(card, open_session(model, "cpu", 1))
     sets = read_sets(config)
-    groups = [compare(one, encoder, data_folder()).episodes() for one in sets]
-    calibration = calibrate(groups, "; ".join(one.name for one in sets))
+    kinds = [compare(one, encoder, data_folder()).episodes() for one in sets]
+    calibration = calibrate(kinds, "; ".join(one.name for one in sets))
     return write_card(model, replace(card, calibration=calibration))
 
 

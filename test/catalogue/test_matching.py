@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfhelp_ros.catalogue.matching import (
+    CONFIRM,
     Matcher,
     Thresholds,
     Verdict,
@@ -166,6 +167,41 @@ def test_thresholds_fall_back():
     assert Thresholds.from_calibration(None) == Thresholds()
     given_found = dataclasses.replace(CALIBRATION, thresholds={"found": 0.2})
     assert Thresholds.from_calibration(given_found) == Thresholds(found=0.2, present=0.2)
+
+
+def test_nothing_to_compare_with_needs_more():
+    """A crop that no other product was compared with has a bar of its own, for it may be an unknown look-alike."""
+    matcher = Matcher(CALIBRATION, Thresholds(found=0.7, found_alone=0.99))
+    target = np.float32([0.75])
+    alone = matcher.decide(apart(1), target, np.float32([-1]))
+    compared = matcher.decide(apart(1), target, np.float32([0.2]))
+    assert (alone.verdict, alone.rivalled) == (Verdict.AMBIGUOUS, False)
+    assert compared.verdict is Verdict.FOUND
+    assert matcher.decide(apart(1), np.float32([0.9]), np.float32([-1])).verdict is Verdict.FOUND
+
+
+def test_a_word_chooses_the_thresholds():
+    """Each word has those of the card; a card without words has the same for each, and any other word is refused."""
+    words = {"cautious": {"found": 0.95, "found_alone": 0.99}, "eager": {"found": 0.5}}
+    calibration = dataclasses.replace(CALIBRATION, confirm=words)
+    assert Matcher(calibration, confirm="cautious").thresholds == Thresholds(0.95, 0.3, 0.15, 0.99)
+    assert Matcher(calibration, confirm="eager").thresholds == Thresholds(0.5, 0.3, 0.15)
+    assert Matcher(calibration).thresholds == Thresholds(0.7, 0.3, 0.15)
+    assert {Thresholds.from_calibration(CALIBRATION, word) for word in CONFIRM} == {Thresholds(0.7, 0.3, 0.15)}
+    with pytest.raises(ShelfHelpError, match="cautious, balanced, eager"):
+        Matcher(calibration, confirm="sure")
+
+
+def test_the_best_of_many_is_worth_less():
+    """With a card that says so, the same similarity is less among many products than among few."""
+    calibration = dataclasses.replace(CALIBRATION, coefficients={"similarity": 20.0, "log_in_view": -1.0})
+    matcher = Matcher(calibration)
+    few, many = (
+        matcher.decide(apart(n), np.float32([0.8] + [0.1] * (n - 1)), np.zeros(n, np.float32)) for n in (2, 40)
+    )
+    assert few.probabilities[0] == pytest.approx(1 / (1 + np.exp(-(16 - 12 - np.log(2)))), abs=1e-4)
+    assert many.probabilities[0] == pytest.approx(1 / (1 + np.exp(-(16 - 12 - np.log(40)))), abs=1e-4)
+    assert (few.verdict, many.verdict) == (Verdict.FOUND, Verdict.AMBIGUOUS)
 
 
 def test_calibrations_that_cannot_be_used():
