@@ -77,7 +77,8 @@ EXTRAS = {
         "torchvision>=0.20,<1",
     ],
     "text": ["rapidocr>=3.4,<4"],
-    "hands": ["mediapipe>=0.10.14,<2"],
+    # What MediaPipe really needs for hands. It is itself in scripts/hand-packages.txt: it asks for a second OpenCV.
+    "hands": ["certifi>=2023.7.22", "matplotlib>=3.8,<4"],
     "jetson": ["pycuda>=2024.1"],
     "dev": [
         "hypothesis>=6.100,<7",
@@ -98,6 +99,7 @@ CONSOLE_SCRIPTS = [
     "shelfhelp-evaluate = shelfhelp_training.cli:evaluate_main",
     "perception_node = shelfhelp_ros.nodes.perception_node:main",
     "guidance_node = shelfhelp_ros.nodes.guidance_node:main",
+    "hand_node = shelfhelp_ros.nodes.hand_node:main",
     "speech_node = shelfhelp_ros.nodes.speech_node:main",
     "simulation_node = shelfhelp_ros.nodes.simulation_node:main",
 ]

@@ -14,6 +14,7 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.cameras import camera_topics
 from shelfhelp_ros.resources import config_folder
 
+HANDS = ("none", "mediapipe", "aruco")
 ARGUMENTS = (
     (
         "camera",
@@ -27,6 +28,7 @@ ARGUMENTS = (
     ("models", "", "folder with the networks; empty: as the configuration says"),
     ("catalogue", "", "catalogue file; empty: as the configuration says"),
     ("speech", "", "speech-dispatcher, espeak-ng or text; empty: as the configuration says"),
+    ("hand", "none", "what finds the hand: none (another program may publish it), mediapipe or aruco"),
     ("namespace", "", "namespace of the nodes"),
     ("log_level", "info", "debug, info, warn, error or fatal"),
     ("use_sim_time", "false", "take the time from /clock"),
@@ -43,6 +45,8 @@ def start(context: LaunchContext) -> list[Entity]:
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     try:
         topics = camera_topics(given["camera"], given["image_transport"])
+        if given["hand"] not in HANDS:
+            raise ShelfHelpError(f"hand:={given['hand']} is not known; it has to be one of {', '.join(HANDS)}")
     except ShelfHelpError as error:
         return [LogInfo(msg=str(error)), EmitEvent(event=Shutdown(reason=str(error)))]
     transport = given["image_transport"] or ("compressed" if topics.transport == "compressed" else "")
@@ -50,7 +54,11 @@ def start(context: LaunchContext) -> list[Entity]:
     perception = node(given, "perception", {**chosen, "image_transport": transport}, list(topics.remappings))
     guidance = node(given, "guidance", {}, [])
     speech = node(given, "speech", {"backend": given["speech"]}, [])
-    return [speech, *brought_to_active(guidance), *brought_to_active(perception)]
+    started = [speech, *brought_to_active(guidance), *brought_to_active(perception)]
+    if given["hand"] != "none":
+        source = {"source": given["hand"], "image_transport": transport}
+        started += brought_to_active(node(given, "hand", source, list(topics.remappings)))
+    return started
 
 
 def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: list[tuple[str, str]]) -> Node:

@@ -51,6 +51,12 @@ def assist_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "--camera", default="camera", show_default=True, help="A camera of config/cameras, such a file, or a namespace."
 )
 @click.option("--image-transport", default="", help="Colour images: raw or compressed.")
+@click.option(
+    "--hand",
+    default="none",
+    show_default=True,
+    help="What finds the hand: none (another program may publish it), mediapipe or aruco.",
+)
 @click.option("--use-sim-time", is_flag=True, help="Take the time from /clock.")
 def command(
     target: str | None,
@@ -58,6 +64,7 @@ def command(
     log_level: str,
     camera: str,
     image_transport: str,
+    hand: str,
     use_sim_time: bool,
     **places: Any,
 ) -> None:
@@ -70,9 +77,15 @@ def command(
     Examples:
       shelfhelp assist --target "Oat drink vanilla"
       shelfhelp assist --camera realsense --reference front.jpg --reference side.jpg
+      shelfhelp assist --hand aruco --target "Oat drink vanilla"
     """
     options = make_options(
-        camera=camera, image_transport=image_transport, log_level=log_level, use_sim_time=use_sim_time, **places
+        camera=camera,
+        image_transport=image_transport,
+        hand=hand,
+        log_level=log_level,
+        use_sim_time=use_sim_time,
+        **places,
     )
     photos = read_target(target, references)
     from shelfhelp_ros.nodes.assistant import start_assistant

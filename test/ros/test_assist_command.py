@@ -52,10 +52,15 @@ def test_assist_finds_speaks_and_ends_without_a_traceback(
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("name", ["perception_node", "guidance_node", "speech_node"])
+@pytest.mark.parametrize("name", ["perception_node", "guidance_node", "speech_node", "hand_node"])
 def test_an_executable_with_a_wrong_parameter_says_so_in_one_line(ros_domain: int, name: str) -> None:
     """What `ros2 run` shows of a typing error in a parameter."""
-    wrong = {"perception_node": "depth_slop", "guidance_node": "tick_rate", "speech_node": "rate"}[name]
+    wrong = {
+        "perception_node": "depth_slop",
+        "guidance_node": "tick_rate",
+        "speech_node": "rate",
+        "hand_node": "farthest",
+    }[name]
     code = f"from shelfhelp_ros.nodes.{name} import main; main()"
     with started("-c", code, "--ros-args", "-p", f"{wrong}:=fast") as process:
         _, err = process.communicate(timeout=60)
