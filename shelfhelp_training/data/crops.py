@@ -15,6 +15,7 @@ from tqdm import tqdm
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_training.data.crop_sources import PACKSHOT, Crop, CropSource, load_crops
 from shelfhelp_training.data.shelves import data_folder
+from shelfhelp_training.data.source_files import refuse_shared_crops
 from shelfhelp_training.data.views import plain_view, random_view
 
 Item = tuple[int, int]
@@ -176,6 +177,7 @@ class CropData(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and not self.crops:
+            refuse_shared_crops(self.train_sources, self.validate_sources, self.root)
             for number, source in enumerate(tqdm(self.train_sources, desc="reading crops", unit="source")):
                 found = load_crops(source, self.root)
                 self.crops += found

@@ -19,6 +19,7 @@ from shelfhelp_ros.geometry import Letterbox
 from shelfhelp_ros.sightings import ImageArray
 from shelfhelp_training.data.augment import mosaic, random_crop, random_light
 from shelfhelp_training.data.boxes import BoxedPicture, Sample, load_coco, load_split, load_yolo, read
+from shelfhelp_training.data.leaks import refuse_leaks
 from shelfhelp_training.data.published import BOXED
 
 Target = dict[str, Tensor]
@@ -208,11 +209,14 @@ class ShelfData(pl.LightningDataModule):
         return [{"path": s.path, "share": s.weight, "pictures": _chosen(s)} for s in self.train_sources]
 
     def setup(self, stage: str) -> None:
-        if stage == "fit" and self.crops is None:
-            self.crops = ShelfCrops(self.train_sources, self.root, self.crop, self.crops_per_epoch, self.seed)
+        """Read what the stage needs. ShelfHelpError before a fit when a held-out picture is among those to train on."""
         if self.held_out is None:
             pictures = [p for source in self.validate_sources for p in load_source(source, self.root, "test")]
             self.held_out = WholePictures(pictures, self.picture)
+        if stage == "fit" and self.crops is None:
+            train = [p.path for source in self.train_sources for p in load_source(source, self.root)]
+            refuse_leaks(train, [p.path for p in self.held_out.pictures])
+            self.crops = ShelfCrops(self.train_sources, self.root, self.crop, self.crops_per_epoch, self.seed)
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Target]]:
         """Called anew every epoch (``reload_dataloaders_every_n_epochs``), so that the workers see its number."""
