@@ -64,6 +64,7 @@ EXTRAS = {
     "ros": ROS,
     "sim": ["Jinja2>=3.1,<4", "matplotlib>=3.8,<4", "mujoco>=3.4,<5"],
     "training": [
+        "ImageHash>=4.3,<5",
         "jsonargparse[signatures]>=4.35,<5",
         "onnx>=1.16,<2",
         "onnxscript>=0.2,<1",

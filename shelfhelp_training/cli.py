@@ -26,6 +26,7 @@ EVALUATIONS = {
     "detection": ("evaluate_detection", "precision and recall of boxes (COCO figures)"),
     "retrieval": ("evaluate_retrieval", "how often the right product is the nearest"),
     "leaks": ("evaluate_leaks", "near-duplicate pictures on both sides of a split"),
+    "bursts": ("evaluate_bursts", "photographs grouped into bursts, and the bursts into a split"),
 }
 
 
