@@ -22,8 +22,10 @@ EXPORTS = {
     "encoder": ("export_encoder", "an encoder checkpoint to ONNX with its card"),
 }
 EVALUATIONS = {
+    "all": ("evaluate_all", "every published figure again, and whether it is as published"),
     "calibration": ("evaluate_calibration", "whether probabilities come true, and what the thresholds do"),
     "detection": ("evaluate_detection", "precision and recall of boxes (COCO figures)"),
+    "lookalikes": ("evaluate_lookalikes", "how often a look-alike is named, with and without a second look"),
     "retrieval": ("evaluate_retrieval", "how often the right product is the nearest"),
     "leaks": ("evaluate_leaks", "near-duplicate pictures on both sides of a split"),
     "bursts": ("evaluate_bursts", "photographs grouped into bursts, and the bursts into a split"),

@@ -28,14 +28,15 @@ def command(models: Path | None, config: Path, diagram: Path | None, threads: in
     from shelfhelp_ros.perception.encoder import Encoder
     from shelfhelp_training.data.shelves import data_folder
     from shelfhelp_training.evaluation import open_set, reliability
-    from shelfhelp_training.evaluation.comparisons import compare, read_sets
+    from shelfhelp_training.evaluation.comparisons import compare, read_sets, searches
 
     encoder = Encoder.load(models if models is not None else default_model_folder(), "cpu", threads)
     if encoder.calibration is None:
         raise ShelfHelpError("the encoder's card has no calibration; run `shelfhelp-export calibrate` first")
     sets = read_sets(config)
     comparisons = [compare(one, encoder, data_folder()) for one in sets]
-    kinds = {one.name: comparison.episodes() for one, comparison in zip(sets, comparisons, strict=True)}
+    kinds = searches(sets, comparisons)
+    unrelated = list(searches(sets, comparisons, relatives=False).values())
     forecasts = {name: reliability.cross_fit(list(kinds.values()), fit) for name, fit in reliability.METHODS.items()}
     for name, fit in reliability.METHODS.items():
         outside = reliability.leave_kind_out(list(kinds.values()), fit)
@@ -47,7 +48,7 @@ def command(models: Path | None, config: Path, diagram: Path | None, threads: in
         _print("reliability by kind", _scores({"kind": name, "episodes": int(chosen.sum())}, fitted.only(chosen)))
     for mean, came_true, share in fitted.bins():
         _print("reliability", {"mean probability": mean, "came true": came_true, "share of the episodes": share})
-    for row in open_set.rows(kinds, [c.episodes(relatives=False) for c in comparisons], encoder.calibration):
+    for row in open_set.rows(kinds, unrelated, encoder.calibration):
         _print("open set", row)
     for row in open_set.curve(list(kinds.values()), encoder.calibration):
         _print("open-set curve", row)

@@ -35,6 +35,7 @@ class RetrievalSet:
         among_family: a query may answer only with products of its own family (are near-duplicates told apart?).
         absent: the queries never show the gallery's products: what bears the same name is the very picture, and left
             out.
+        kind: searches in sets of one kind of shelf are pooled for the calibration; empty: the set is a kind of its own.
     """
 
     name: str
@@ -43,6 +44,7 @@ class RetrievalSet:
     known: tuple[CropSource, ...] = ()
     among_family: bool = False
     absent: bool = False
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,16 @@ def compare(test_set: RetrievalSet, encoder: Encoder, root: Path) -> Comparison:
     if test_set.absent:
         candidate, same = candidate & ~same, np.zeros_like(same)
     return Comparison(queries, gallery, np.asarray(asked @ answers.T, np.float32), same, candidate, asked, known)
+
+
+def searches(
+    sets: Sequence[RetrievalSet], comparisons: Sequence[Comparison], relatives: bool = True
+) -> dict[str, list[Episode]]:
+    """The searches of every kind of shelf, as `Comparison.episodes` makes them."""
+    found: dict[str, list[Episode]] = {}
+    for one, comparison in zip(sets, comparisons, strict=True):
+        found.setdefault(one.kind or one.name, []).extend(comparison.episodes(relatives=relatives))
+    return found
 
 
 def _load(sources: Sequence[CropSource], root: Path) -> list[Crop]:

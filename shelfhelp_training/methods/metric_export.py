@@ -17,7 +17,7 @@ from shelfhelp_ros.inference.session import open_session
 from shelfhelp_ros.perception.encoder import Encoder
 from shelfhelp_training.calibration import calibrate
 from shelfhelp_training.data.shelves import data_folder
-from shelfhelp_training.evaluation.comparisons import compare, read_sets
+from shelfhelp_training.evaluation.comparisons import compare, read_sets, searches
 from shelfhelp_training.export import check_parity, export_model, write_card
 from shelfhelp_training.half_weights import halve_weights
 from shelfhelp_training.methods.backbone import MEAN, STD
@@ -94,8 +94,8 @@ def calibrate_encoder(model: Path, config: Path) -> ModelCard:
     card = load_card(model)
     encoder = Encoder(card, open_session(model, "cpu", 1))
     sets = read_sets(config)
-    kinds = [compare(one, encoder, data_folder()).episodes() for one in sets]
-    calibration = calibrate(kinds, "; ".join(one.name for one in sets))
+    kinds = searches(sets, [compare(one, encoder, data_folder()) for one in sets])
+    calibration = calibrate(list(kinds.values()), "; ".join(one.name for one in sets))
     return write_card(model, replace(card, calibration=calibration))
 
 
