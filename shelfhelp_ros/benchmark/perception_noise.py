@@ -39,6 +39,8 @@ PERIOD_NS = 200_000_000
 #: The hand sets out for the product after this many frames.
 CALM = 14
 ENROLLED = 6
+#: The case of ``shelfhelp bench`` that a shelf at arm's length comes nearest to: picture size, products in view.
+CASE = ("640x480", 10)
 CLEARLY_VISIBLE = 0.8
 
 
@@ -166,7 +168,7 @@ def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float]:
 @click.option("--models", type=click.Path(path_type=Path), help="Folder with the networks.")
 def main(output: Path, bench: Path, shelves: int, models: Path | None) -> None:
     """Measure perception on rendered shelves and write its errors to OUTPUT."""
-    latency = latency_of(bench, "640x480", 30)
+    latency = latency_of(bench, *CASE)
     detector, encoder = Detector.load(models), Encoder.load(models)
     cases = [(situation, distance) for situation in SITUATIONS for distance in DISTANCES]
     rows = []

@@ -10,6 +10,7 @@ import cv2
 from tqdm import tqdm
 
 from shelfhelp_ros.cli.assist import require_ros
+from shelfhelp_ros.cli.episodes import run_many
 from shelfhelp_ros.cli.options import PATH, box_json, print_json
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.sightings import ImageArray
@@ -18,6 +19,7 @@ from shelfhelp_ros.simulation.camera import MOTIONS, Motion, ShelfSettings, Simu
 from shelfhelp_ros.simulation.coco import CocoSettings, export_coco, usual_workers
 from shelfhelp_ros.simulation.effects import Effects
 from shelfhelp_ros.simulation.layout import LAYOUTS
+from shelfhelp_ros.simulation.listeners import POPULATIONS
 from shelfhelp_ros.simulation.packs import draw_face
 from shelfhelp_ros.simulation.views import DOMAINS, Domain, random_effects
 
@@ -37,6 +39,12 @@ def parse_size(context: click.Context, parameter: click.Parameter, value: str) -
 @click.option("--bag", type=PATH, metavar="PATH", help="Write a ROS 2 bag: colour, camera_info and aligned depth.")
 @click.option("--coco", type=PATH, metavar="DIR", help="Write a data set for training; goes on where it stopped.")
 @click.option("--camera", is_flag=True, help="Publish over ROS 2 like a camera, until it is interrupted.")
+@click.option("--episodes", type=click.IntRange(1), metavar="N", help="Searches without pictures, with every planner.")
+@click.option(
+    "--people", type=click.Choice(list(POPULATIONS)), default="fitted", show_default=True, help="Of the episodes."
+)
+@click.option("--json", "json_file", type=PATH, metavar="FILE", help="Figures and records of the episodes.")
+@click.option("--report", type=PATH, metavar="FILE", help="A page about the episodes.")
 @click.option("--faces", type=PATH, metavar="DIR", help="Write a packshot of every product on the shelf.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Which shelf; the same seed, the same."
@@ -96,6 +104,10 @@ def command(
     bag: Path | None,
     coco: Path | None,
     camera: bool,
+    episodes: int | None,
+    people: str,
+    json_file: Path | None,
+    report: Path | None,
     faces: Path | None,
     seed: int,
     layout: str | None,
@@ -127,9 +139,15 @@ def command(
       shelfhelp simulate --bag walk --photo shelf.jpg --storage mcap
       shelfhelp simulate --coco data --frames 1000 --domain wild --depth
       shelfhelp simulate --camera --hand --seed 3
+      shelfhelp simulate --episodes 1000 --people fitted --json episodes.json --report episodes.html
     """
-    if not (image or bag or coco or faces or camera):
-        raise click.UsageError("say what to make: --image FILE, --bag PATH, --coco DIR, --faces DIR or --camera")
+    if not (image or bag or coco or faces or camera or episodes):
+        text = "say what to make: --image FILE, --bag PATH, --coco DIR, --faces DIR, --camera or --episodes N"
+        raise click.UsageError(text)
+    if episodes is None and (json_file or report):
+        raise click.UsageError("--json and --report need --episodes N")
+    if episodes is not None:
+        run_many(episodes, seed, people, json_file, report)
     if photo is not None and bag is None:
         raise click.UsageError("--photo needs --bag PATH")
     settings = ShelfSettings(

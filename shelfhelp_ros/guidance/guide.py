@@ -22,7 +22,7 @@ from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.planner import Move, Offset, Planner
 from shelfhelp_ros.guidance.settings import AHEAD_NS, FRESH_NS, GuidanceSettings
 from shelfhelp_ros.guidance.wording import direction, doubt
-from shelfhelp_ros.sightings import Decision, TargetSighting
+from shelfhelp_ros.sightings import Decision, TargetSighting, Verified
 
 #: A sentence that does not fade may be spoken for this long after it was decided.
 _NOTICE_NS = 1_000_000_000
@@ -30,10 +30,14 @@ _NOTICE_NS = 1_000_000_000
 #: A voice that reports has begun this many seconds after an instruction expired, or it has dropped it.
 _REPORT_SECONDS = 0.5
 
+#: What fades is left to the next picture when the voice has less than this to begin.
+_TO_BEGIN_NS = 50_000_000
+
 #: A hand that goes farther than this, metres, while it is being confirmed is on its way.
 _STILL = 0.05
 
-_SCAN = ("left", "right", "up", "left", "right", "down")
+#: To both sides and back, then up and down: each turn is a small one, and a search begins and ends in the middle.
+_SCAN = ("left", "right", "right", "left", "up", "down", "down", "up")
 
 _CUES = {
     Decision.SEARCHING: Cue.NOT_SEEN_YET,
@@ -304,13 +308,15 @@ class Guide:
     def _count_confirmation(self, now_ns: int) -> None:
         """Count a sighting with the hand at the product; each has to rest on a hand position of its own.
 
-        A hand that is only passing is not at the product: the count begins anew.
+        A hand that is only passing is not at the product: the count begins anew. So it does while a second look is on
+        its way, or says that this is another product.
         """
         sighting, hand = self._sighting, self._hand
         if self._phase is not Phase.CONFIRM or sighting is None or hand is None:
             return
         view = self._view(now_ns)
-        if not sighting.probability >= self.settings.confirm_probability:
+        doubted = sighting.verified in (Verified.PENDING, Verified.NO)
+        if doubted or not sighting.probability >= self.settings.confirm_probability:
             self._confirmations = 0
         elif view is not None and hand.stamp_ns != self._confirmed_by_ns:
             if self._confirmations == 0 or _apart(view.offset, self._confirmed_at) > _STILL:
@@ -333,6 +339,8 @@ class Guide:
 
     def _turn_of(self, saying: _Saying, now: float, now_ns: int) -> bool:
         """Whether it may be said now; what tells of a place has to have been seen after the person had time to act."""
+        if saying.fades and saying.stamp_ns is not None and now_ns - saying.stamp_ns > FRESH_NS - _TO_BEGIN_NS:
+            return False
         if saying.soon:
             free = self._pacing.speech_over(now)
         else:
@@ -458,6 +466,8 @@ class Guide:
             self._pacing.cut(now)
             self._spoken.pop(self._last_topic, None)
             self._absent_said = self._absent_said and self._last_topic != "absent"
+            self._scans -= self._last_topic == "scan"
+            self._last_topic = ""
 
 
 def _apart(one: Offset, other: Offset) -> float:

@@ -56,11 +56,11 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 class PhrasePlanner:
     """The planner that plans words. Without a hand, or without the product's depth, ``WorstAxisFirst`` takes over."""
 
-    def __init__(self, settings: GuidanceSettings, phrases: Phrases | None = None) -> None:
+    def __init__(self, settings: GuidanceSettings, phrases: Phrases | None = None, gains: Gains | None = None) -> None:
         self._settings = settings
         self._model = _model(settings, phrases or Phrases.load())
         self._axis_first = WorstAxisFirst(settings)
-        self.gains = load_gains(settings.person) if settings.person else Gains.prior()
+        self.gains = gains or (load_gains(settings.person) if settings.person else Gains.prior())
         self.reset()
 
     def reset(self) -> None:
@@ -141,6 +141,8 @@ class PhraseModel:
         amounts = amounts_within(_REACH, settings.units)
         self.paired = len(amounts_within(_PAIR_REACH, settings.units))
         self.amounts: dict[Axis, tuple[Amount, ...]] = {"x": (*amounts, PLAIN, FAR), "y": amounts, "z": amounts}
+        self._speech = {(axis, way): self._speech_seconds(axis, way) for axis in AXES for way in (True, False)}
+        self._joints = {axis: self._joint(axis) for axis in AXES}
         self._solved: dict[tuple[float, float], Solution] = {}
 
     def solve(self, gain: float, spread: float) -> Solution:
@@ -156,23 +158,24 @@ class PhraseModel:
         state = {axis: np.array([at[axis] if axis == "z" else abs(at[axis])]) for axis in AXES}
         stay = {axis: self._staying(axis, state[axis])[0] for axis in AXES}
         costs = {axis: self._costs(axis, gains.of(axis)[0], (at[axis] > 0,)) for axis in AXES}
+        moves = {axis: self._landing(axis, state[axis], *gains.of(axis))[:, 0] for axis in AXES}
         ahead = values + self._touching
         sweeping = self._settings.touch_price * bool(at["z"] < -_DEEP)
         best = math.inf
         chosen: list[tuple[Axis, int]] = []
         for single in AXES:
             rest = _contract(ahead, {axis: stay[axis] for axis in AXES if axis != single})
-            moves = self._landing(single, state[single], *gains.of(single), _MISHEARD)[:, 0]
-            total = moves @ rest + costs[single].alone + (sweeping if single != "z" else 0.0)
+            landed = _missed(moves[single], stay[single], _MISHEARD)
+            total = landed @ rest + costs[single].alone + (sweeping if single != "z" else 0.0)
             index = int(np.argmin(total))
             if total[index] < best:
                 best, chosen = float(total[index]), [(single, index)]
         for first, second in _PAIRS:
             rest = _contract(ahead, {axis: stay[axis] for axis in AXES if axis not in (first, second)})
-            moves = self._landing(first, state[first], *gains.of(first), _MISHEARD)[: self.paired, 0]
-            halves = self._landing(second, state[second], *gains.of(second), _MISHEARD + _HALF_HEARD)
-            total = moves @ rest @ halves[: self.paired, 0].T
-            total = total + costs[first].half[:, None] + costs[second].half + self._joint(second) + sweeping
+            landed = _missed(moves[first][: self.paired], stay[first], _MISHEARD)
+            halves = _missed(moves[second][: self.paired], stay[second], _MISHEARD + _HALF_HEARD)
+            total = landed @ rest @ halves.T
+            total = total + costs[first].half[:, None] + costs[second].half + self._joints[second] + sweeping
             index = int(np.argmin(total))
             if total.flat[index] < best:
                 best = float(total.flat[index])
@@ -189,20 +192,20 @@ class PhraseModel:
 
     def _costs(self, axis: Axis, gain: float, ways: tuple[bool, ...]) -> _Costs:
         """Seconds of speech (the mean over the ``ways`` to go), of movement and of what comes with them."""
+        lengths = [amount.movement * math.exp(gain) for amount in self.amounts[axis]]
+        moving = np.array([movement_seconds(length, self._settings.movement_speed) for length in lengths])
+        alone, half = (np.mean([self._speech[axis, way][form] for way in ways], axis=0) for form in (0, 1))
+        return _Costs(moving + self._shared + alone, moving[: self.paired] + half)
+
+    def _speech_seconds(self, axis: Axis, way: bool) -> tuple[Floats, Floats]:
+        """How long each amount takes to say as a sentence (A,), and the first of them as half of one."""
         settings, phrases = self._settings, self._phrases
         offset = Offset("hand", 0.0, 0.0, 0.0)
-        alone, half = [], []
-        for number, amount in enumerate(self.amounts[axis]):
-            moves = [Move(axis, way, amount.movement, amount.movement, amount) for way in ways]
-            seconds = movement_seconds(amount.movement * math.exp(gain), settings.movement_speed)
-            words = [direction(move, offset, phrases, settings.units) for move in moves]
-            alone.append(seconds + self._shared + self._speech(words))
-            if number < self.paired:
-                half.append(seconds + self._speech([part(move, phrases, settings.units) for move in moves]))
-        return _Costs(np.array(alone), np.array(half))
-
-    def _speech(self, words: list[str]) -> float:
-        return sum(speech_seconds(text, self._settings.speech_rate_wpm) for text in words) / len(words)
+        moves = [Move(axis, way, amount.movement, amount.movement, amount) for amount in self.amounts[axis]]
+        alone = [direction(move, offset, phrases, settings.units) for move in moves]
+        half = [part(move, phrases, settings.units) for move in moves[: self.paired]]
+        rate = settings.speech_rate_wpm
+        return np.array([speech_seconds(t, rate) for t in alone]), np.array([speech_seconds(t, rate) for t in half])
 
     @property
     def _shared(self) -> float:
@@ -212,9 +215,10 @@ class PhraseModel:
     def _joint(self, second: Axis) -> float:
         """What a sentence of two halves costs beside them."""
         key = "pair.after" if second == "z" else "pair.together"
-        return self._shared + _THINK + self._speech([self._phrases.part(key, first="", second="")])
+        words = self._phrases.part(key, first="", second="")
+        return self._shared + _THINK + speech_seconds(words, self._settings.speech_rate_wpm)
 
-    def _landing(self, axis: Axis, at: Floats, gain: float, spread: float, missed: float) -> Floats:
+    def _landing(self, axis: Axis, at: Floats, gain: float, spread: float) -> Floats:
         """Where each amount leads from offsets ``at`` (N,): weights over the grid (A, N, G)."""
         expected = np.array([amount.movement for amount in self.amounts[axis]])
         scatter = np.hypot(np.array([amount.scatter for amount in self.amounts[axis]]), spread)
@@ -224,8 +228,7 @@ class PhraseModel:
         landed = landed[..., None] + _BLUR * _NODES
         weights = np.broadcast_to(_WEIGHTS[:, None] * _WEIGHTS, landed.shape)
         shape = (len(expected), len(at), -1)
-        rows = self._weights(axis, landed.reshape(shape), weights.reshape(shape))
-        return np.asarray((1 - missed) * rows + missed * self._staying(axis, at))
+        return self._weights(axis, landed.reshape(shape), weights.reshape(shape))
 
     def _staying(self, axis: Axis, at: Floats) -> Floats:
         """Where offsets ``at`` (N,) drift while the hand moves along another axis: weights over the grid (N, G)."""
@@ -238,16 +241,18 @@ class PhraseModel:
         landed = np.clip(landed if axis == "z" else np.abs(landed), grid[0], grid[-1])
         low = np.clip(np.searchsorted(grid, landed, side="right") - 1, 0, len(grid) - 2)
         share = (landed - grid[low]) / (grid[low + 1] - grid[low])
-        rows = np.zeros((landed[..., 0].size, len(grid)))
-        row = np.repeat(np.arange(len(rows)), landed.shape[-1])
-        for node, part_of in ((low, 1 - share), (low + 1, share)):
-            np.add.at(rows, (row, node.ravel()), (part_of * weights).ravel())
+        count = landed[..., 0].size
+        first = np.repeat(np.arange(count) * len(grid), landed.shape[-1]) + low.ravel()
+        nodes = np.concatenate([first, first + 1])
+        parts = np.concatenate([((1 - share) * weights).ravel(), (share * weights).ravel()])
+        rows = np.bincount(nodes, parts, minlength=count * len(grid))
         return rows.reshape(*landed.shape[:-1], len(grid))
 
     def _solve(self, gain: float, spread: float) -> Solution:
-        moves = {axis: self._landing(axis, self.grid[axis], gain, spread, _MISHEARD) for axis in AXES}
-        halves = {axis: self._landing(axis, self.grid[axis], gain, spread, _MISHEARD + _HALF_HEARD) for axis in AXES}
         stay = {axis: self._staying(axis, self.grid[axis])[None] for axis in AXES}
+        landing = {axis: self._landing(axis, self.grid[axis], gain, spread) for axis in AXES}
+        moves = {axis: _missed(landing[axis], stay[axis], _MISHEARD) for axis in AXES}
+        halves = {axis: _missed(landing[axis], stay[axis], _MISHEARD + _HALF_HEARD) for axis in AXES}
         costs = {axis: self._costs(axis, gain, (True, False)) for axis in AXES}
 
         def backup(values: Floats) -> Floats:
@@ -267,7 +272,7 @@ class PhraseModel:
                     landed = _applied(moves[first][index : index + 1], rest, first)[0]
                     total = _applied(halves[second][: self.paired], landed, second)
                     total = (total + costs[second].half[:, None, None, None]).min(axis=0)
-                    best = np.minimum(best, total + cost + self._joint(second) + self._sweeping)
+                    best = np.minimum(best, total + cost + self._joints[second] + self._sweeping)
             return np.where(self.end, 0.0, best)
 
         return value_iteration(backup, np.zeros(self.end.shape), tolerance=0.02)
@@ -291,6 +296,11 @@ def _grid(tolerance: float, longest: float) -> Floats:
     near = np.array([0.0, 0.5, 1.0, 1.1, 1.5, 2.0, 2.6, 3.3]) * tolerance
     far = np.geomspace(4.1 * tolerance, longest, 11)
     return np.concatenate([near, far])
+
+
+def _missed(rows: Floats, stay: Floats, chance: float) -> Floats:
+    """Where words lead that are not understood with some chance."""
+    return (1 - chance) * rows + chance * stay
 
 
 def _applied(rows: Floats, values: Floats, axis: Axis) -> Floats:

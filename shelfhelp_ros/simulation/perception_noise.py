@@ -52,14 +52,11 @@ class PerceptionRun:
 
 @dataclass(frozen=True)
 class PerceptionNoise:
-    """Every measured run; the latency from stamp to verdict (median, 95th percentile) and the time between two
-    verdicts, seconds.
-    """
+    """Every measured run, and the latency from stamp to verdict (median, 95th percentile) in seconds."""
 
     runs: tuple[PerceptionRun, ...]
     latency: float
     latency_p95: float
-    period: float
     facts: Mapping[str, Any]
 
     @classmethod
@@ -74,7 +71,6 @@ class PerceptionNoise:
                 _runs(rows, 1 / float(raw["frames_a_second"])),
                 float(raw["latency"]["median_ms"]) / 1e3,
                 float(raw["latency"]["p95_ms"]) / 1e3,
-                1 / float(raw["latency"]["updates_a_second"]),
                 {key: value for key, value in raw.items() if key != "runs"},
             )
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:

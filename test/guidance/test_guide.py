@@ -193,7 +193,7 @@ def test_a_doubtful_product_at_the_hand_is_said(driver):
 def test_searching_says_where_to_turn_in_turn(driver):
     """Left, right, up … each with time to do it."""
     driver.watch(25.0, Decision.SEARCHING)
-    assert driver.texts[1:5] == [PHRASES.say(f"scan.{side}") for side in ("left", "right", "up", "left")]
+    assert driver.texts[1:5] == [PHRASES.say(f"scan.{side}") for side in ("left", "right", "right", "left")]
     times = [at for at, _ in driver.said[1:]]
     assert min(later - earlier for earlier, later in pairwise(times)) > 4.0
 

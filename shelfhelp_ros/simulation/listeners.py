@@ -1,0 +1,222 @@
+"""People who hear and move: drawn from a population, each with traits of their own, and the hand they move.
+
+Everything is metres and seconds. Axes are those of the optical frame of a camera that looks straight at the shelf: x to
+the right, y down, z towards the shelf.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfhelp_ros.guidance.gains import AXIS_SPREAD, PERSON_SPREAD
+from shelfhelp_ros.simulation.hearing import Asked, movements_asked_for
+from shelfhelp_ros.simulation.racks import Rack
+
+Vector = npt.NDArray[np.float64]
+
+#: Words that make a hand creep until the next one.
+CREEPS = {
+    "left.": (0, -1), "right.": (0, 1), "up.": (1, -1), "down.": (1, 1), "forward.": (2, 1), "back.": (2, -1)
+}  # fmt: skip
+STOP_WORD = "stop."
+#: A creeping hand waits when no word has come for this long.
+_PATIENCE = 1.6
+_FINAL_REACH = 0.2
+#: Seconds that a movement takes however short it is.
+_SETTLE = 0.2
+_BETWEEN_HALVES = 0.2
+
+
+@dataclass(frozen=True)
+class Population:
+    """What people are like: medians, and spreads as standard deviations of logarithms unless a unit says otherwise.
+
+    ``gain`` is how far they move compared with the user study's medians, ``person_spread`` and ``axis_spread`` how much
+    people, and the axes of one person, differ in it; ``scatter`` multiplies that of a single movement. ``drift`` is a
+    random walk of the hand in metres by the root of a second, ``astray`` the share of a movement that goes sideways,
+    ``tilt`` degrees between the person's axes and the camera's. The rest are chances: that a sentence is ``misheard``,
+    its second half missed, acted on ``early``, or only after a ``pause``; that the hand is ``hidden`` from the camera
+    within a second. ``sway`` is the camera's, metres.
+    """
+
+    gain: float = 1.0
+    person_spread: float = PERSON_SPREAD
+    axis_spread: float = AXIS_SPREAD
+    scatter: float = 1.0
+    scatter_spread: float = 0.2
+    reaction: float = 0.45
+    reaction_spread: float = 0.25
+    speed: float = 0.32
+    speed_spread: float = 0.2
+    creep: float = 0.13
+    drift: float = 0.004
+    astray: float = 0.05
+    tilt: float = 3.0
+    misheard: float = 0.02
+    half_missed: float = 0.05
+    early: float = 0.15
+    pause: float = 0.03
+    hidden: float = 0.01
+    sway: float = 0.012
+
+
+POPULATIONS = {
+    "fitted": Population(),
+    "wild": Population(
+        gain=1.1, person_spread=0.4, axis_spread=0.2, scatter=1.5, scatter_spread=0.3, reaction=0.6,
+        reaction_spread=0.4, speed=0.28, speed_spread=0.35, creep=0.12, drift=0.01, astray=0.1, tilt=8.0, misheard=0.06,
+        half_missed=0.12, early=0.3, pause=0.1, hidden=0.04, sway=0.03,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person's traits; see ``Population``. ``gains`` (3,) multiply movements along x, y and z; ``axes`` (3, 3)
+    turns what the camera's frame calls x, y, z into the person's; ``voice`` is how much longer speech takes than
+    reckoned.
+    """
+
+    population: Population
+    gains: Vector
+    scatter: float
+    reaction: float
+    speed: float
+    axes: Vector
+    voice: float
+
+
+def draw_person(population: Population, seed: int, number: int) -> Person:
+    """The person of this number; the same arguments give the same person."""
+    rng = np.random.default_rng([seed, number, 0x9E])
+    common = rng.normal(0, population.person_spread)
+    tilts = np.radians(rng.normal(0, population.tilt, 3))
+    return Person(
+        population=population,
+        gains=population.gain * np.exp(common + rng.normal(0, population.axis_spread, 3)),
+        scatter=population.scatter * float(np.exp(rng.normal(0, population.scatter_spread))),
+        reaction=population.reaction * float(np.exp(rng.normal(0, population.reaction_spread))),
+        speed=population.speed * float(np.exp(rng.normal(0, population.speed_spread))),
+        axes=rotation(*tilts),
+        voice=float(rng.uniform(0.92, 1.08)),
+    )
+
+
+def rotation(about_x: float, about_y: float, about_z: float) -> Vector:
+    """Rotation (3, 3) about x, then y, then z; radians."""
+    cx, sx, cy, sy, cz, sz = (f(a) for a in (about_x, about_y, about_z) for f in (math.cos, math.sin))
+    return np.array(
+        [
+            [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
+            [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
+            [-sy, cy * sx, cy * cx],
+        ]
+    )
+
+
+@dataclass
+class _Stroke:
+    """A movement by ``shift`` (3,) from ``start`` seconds on, with the speed of a minimum-jerk reach."""
+
+    start: float
+    seconds: float
+    shift: Vector
+    done: float = 0.0
+
+
+class Hand:
+    """The hand of a person: hears sentences, moves after a while, drifts, and is stopped by what it touches."""
+
+    def __init__(self, person: Person, position: Vector, rng: np.random.Generator) -> None:
+        self.person = person
+        self.position: Vector = np.array(position, np.float64)
+        self.path = 0.0
+        self.touched: int | None = None
+        self._rng = rng
+        self._strokes: list[_Stroke] = []
+        self._creep: Vector | None = None
+        self._creep_from = self._creep_until = 0.0
+        self._heard: tuple[float, str, str, Vector] | None = None
+
+    def hear(self, text: str, phase: str, camera: Vector, begins: float, ends: float) -> None:
+        """A sentence sounds from ``begins`` to ``ends``; ``camera`` (3, 3) turns its frame into the world's."""
+        population, person = self.person.population, self.person
+        word = text.lower() in CREEPS or text.lower() == STOP_WORD
+        late = person.reaction * float(np.exp(self._rng.normal(0, 0.15)))
+        if not word and self._rng.random() < population.early:
+            ends = begins + 0.7 * (ends - begins)
+        if not word and self._rng.random() < population.pause:
+            late += float(self._rng.uniform(0.5, 2.0))
+        self._heard = (ends + (0.6 * late if word else late), text, phase, camera @ person.axes)
+
+    def cut(self) -> None:
+        """What was being said broke off: it is not acted on."""
+        self._heard = None
+
+    def step(self, now: float, seconds: float, rack: Rack) -> None:
+        """Let ``seconds`` pass until ``now``."""
+        if self._heard is not None and now >= self._heard[0]:
+            _, text, phase, axes = self._heard
+            self._heard = None
+            self._act(text.lower(), phase, axes, now)
+        shift = self.person.population.drift * math.sqrt(seconds) * self._rng.standard_normal(3)
+        if self._creep is not None and self._creep_from <= now:
+            self._creep = self._creep if now < self._creep_until else None
+            shift = shift + (0.0 if self._creep is None else self._creep * seconds)
+        for stroke in self._strokes:
+            if now > stroke.start:
+                done = _minimum_jerk(min(1.0, (now - stroke.start) / stroke.seconds))
+                shift = shift + stroke.shift * (done - stroke.done)
+                stroke.done = done
+        self._strokes = [stroke for stroke in self._strokes if stroke.done < 1.0]
+        moved, self.touched = rack.slide(self.position, shift)
+        self.path += float(np.linalg.norm(moved - self.position))
+        self.position = moved
+
+    def _act(self, text: str, phase: str, axes: Vector, now: float) -> None:
+        if text == STOP_WORD:
+            self._strokes, self._creep = [], None
+        elif text in CREEPS:
+            self._strokes = []
+            axis, sign = CREEPS[text]
+            pace = self.person.population.creep * self.person.gains[axis] * self.person.speed
+            pace = pace / self.person.population.speed
+            self._creep, self._creep_from, self._creep_until = axes[:, axis] * sign * pace, now, now + _PATIENCE
+        elif phase == "done":
+            self._creep = None
+            self._plan([axes[:, 2] * _FINAL_REACH], now)
+        elif asked := movements_asked_for(text):
+            self._creep = None
+            self._plan([self._movement(one, axes) for one in self._understood(asked)], now)
+        elif phase in ("confirm", "lost", "ambiguous", "absent", "stale", "stopped"):
+            self._strokes, self._creep = [], None
+
+    def _understood(self, asked: tuple[Asked, ...]) -> tuple[Asked, ...]:
+        """What arrives of a sentence: all of it, the first half, nothing, or the wrong way."""
+        population = self.person.population
+        if self._rng.random() < population.misheard:
+            wrong = Asked(asked[0].axis, -asked[0].sign, asked[0].metres, asked[0].scatter)
+            return (wrong,) if self._rng.random() < 0.3 else ()
+        return asked[:1] if self._rng.random() < population.half_missed else asked
+
+    def _movement(self, asked: Asked, axes: Vector) -> Vector:
+        error = math.exp(self._rng.normal(0, asked.scatter * self.person.scatter))
+        shift = axes[:, asked.axis] * asked.sign * asked.metres * self.person.gains[asked.axis] * error
+        length = float(np.linalg.norm(shift))
+        return np.asarray(shift + self.person.population.astray * length * self._rng.standard_normal(3) * 0.7)
+
+    def _plan(self, shifts: list[Vector], now: float) -> None:
+        self._strokes = []
+        for shift in shifts:
+            seconds = _SETTLE + float(np.linalg.norm(shift)) / self.person.speed
+            self._strokes.append(_Stroke(now, seconds, shift))
+            now += seconds + _BETWEEN_HALVES
+
+
+def _minimum_jerk(share: float) -> float:
+    """How far a reach is after a share of its time (Flash and Hogan 1985)."""
+    return share**3 * (10 - 15 * share + 6 * share**2)
