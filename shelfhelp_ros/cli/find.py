@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from shelfhelp_ros.catalogue.matching import Match, Matcher
     from shelfhelp_ros.perception.detector import Detector
     from shelfhelp_ros.perception.encoder import Encoder
-    from shelfhelp_ros.perception.finding import Scene
+    from shelfhelp_ros.perception.finding import Scene, SecondSight, VerifiedMatch
+    from shelfhelp_ros.perception.second_look import Answer
     from shelfhelp_ros.perception.target import Target
     from shelfhelp_ros.sightings import ImageArray
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--product", "-p", help="A product of the catalogue, by name or id, instead of photos.")
 @catalogue_option
 @confirm_option
+@click.option("--verify/--no-verify", default=True, show_default=True, help="Look twice before naming one.")
 @annotate_option
 @model_options
 def command(
@@ -46,6 +48,7 @@ def command(
     product: str | None,
     catalogue: Path | None,
     confirm: str,
+    verify: bool,
     annotate: Path | None,
     models: Path | None,
     backend: str,
@@ -57,6 +60,10 @@ def command(
     match has a box in pixels, the cosine similarity to the reference as its score, and the calibrated probability that
     it is the product. With a catalogue, by --catalogue or --product, its other products count as rivals.
 
+    The likeliest matches are looked at twice: the reference is laid over them and, with the extra `text`, the words on
+    both are read. "verified" says whether that confirms the product (true), refutes it (false) or cannot tell (null);
+    "words" are those that were read.
+
     \b
     Examples:
       shelfhelp find --reference oats.jpg shelf1.jpg shelf2.jpg
@@ -66,7 +73,7 @@ def command(
     from shelfhelp_ros.catalogue.matching import Matcher
     from shelfhelp_ros.perception.detector import Detector
     from shelfhelp_ros.perception.encoder import Encoder
-    from shelfhelp_ros.perception.finding import Scene, find_product
+    from shelfhelp_ros.perception.finding import Scene
 
     if bool(references) == (product is not None):
         raise ShelfHelpError("give the product either by --reference PHOTO or by --product NAME")
@@ -78,12 +85,14 @@ def command(
         target = _catalogue_target(product, catalogue, index)
     else:
         target = _photo_target(references, detector, encoder, matcher, index)
+    sight = _second_sight(models, threads, catalogue) if verify else None
     pictures, copies = Pictures(images), DrawnCopies(annotate) if annotate is not None else None
     for path, image in pictures:
         scene = Scene.look(image, detector, encoder)
-        match = find_product(scene, target, matcher, index)
+        found = _find(image, scene, target, matcher, index, sight)
+        match = found.match
         print_json(
-            {"image": str(path), "decision": match.verdict.value, "matches": _matches(scene, target, match, matcher)}
+            {"image": str(path), "decision": match.verdict.value, "matches": _matches(scene, target, found, matcher)}
         )
         if copies is not None:
             _draw(image, scene, match, matcher)
@@ -106,7 +115,8 @@ def _catalogue_target(product: str, path: Path | None, index: Index) -> Target:
 
     with Catalogue.existing(path) as catalogue:
         entry = catalogue.get(product)
-    return Target(entry.id, entry.name, index.of_product(entry.id), entry.id)
+        pictures = tuple(catalogue.crops(entry.id))
+    return Target(entry.id, entry.name, index.of_product(entry.id), entry.id, pictures)
 
 
 def _photo_target(
@@ -118,21 +128,59 @@ def _photo_target(
     studied = study_photos(detector, encoder, [load_image(path) for path in references])
     for advice in studied.advice:
         click.echo(advice, err=True)
-    return Target.from_references("", references[0].stem, studied.embeddings, index, matcher)
+    pictures = tuple(photo.crop for photo in studied.photos)
+    return Target.from_references("", references[0].stem, studied.embeddings, index, matcher, pictures)
 
 
-def _matches(scene: Scene, target: Target, match: Match, matcher: Matcher) -> list[dict[str, object]]:
+def _second_sight(models: Path | None, threads: int | None, path: Path | None) -> SecondSight:
+    from shelfhelp_ros.catalogue.store import Catalogue
+    from shelfhelp_ros.perception.finding import SecondSight
+    from shelfhelp_ros.perception.second_look import References
+    from shelfhelp_ros.perception.verifier import Verifier
+
+    def crops_of(product_id: str) -> list[ImageArray]:
+        with Catalogue.existing(path) as catalogue:
+            return catalogue.crops(product_id)
+
+    return SecondSight(Verifier.load(models, threads or 2), References(crops_of))
+
+
+def _find(
+    image: ImageArray,
+    scene: Scene,
+    target: Target,
+    matcher: Matcher,
+    index: Index | None,
+    sight: SecondSight | None,
+) -> VerifiedMatch:
+    from shelfhelp_ros.perception.finding import VerifiedMatch, find_product, views_of
+
+    if sight is None:
+        return VerifiedMatch(find_product(scene, target, matcher, index))
+    return sight.find(scene, views_of(image, scene), target, matcher, index)
+
+
+def _matches(scene: Scene, target: Target, found: VerifiedMatch, matcher: Matcher) -> list[dict[str, object]]:
     from shelfhelp_ros.catalogue.matching import reference_similarity
 
     similarity = reference_similarity(scene.embeddings, target.references)
+    match = found.match
     return [
         {
             "box": box_json(scene.detections.boxes[row]),
             "score": round(float(similarity[row]), 4),
             "probability": round(float(match.probabilities[row]), 4),
+            **_said(found.answers.get(row)),
         }
         for row in match.ranked(matcher.thresholds.present)
     ]
+
+
+def _said(answer: Answer | None) -> dict[str, object]:
+    """What the second look said, for a match that got one."""
+    if answer is None:
+        return {}
+    return {"verified": answer.target.verified, "words": list(answer.target.words)}
 
 
 def _draw(image: ImageArray, scene: Scene, match: Match, matcher: Matcher) -> None:

@@ -80,7 +80,8 @@ class CatalogueServices:
             studied = study_photos(pipeline.detector, pipeline.encoder, _photos(request.photos))
             response.advice = list(studied.advice)
             target_id, name = f"photos-{uuid.uuid4().hex[:12]}", name or "the product in your photos"
-            self._node.change_target(lambda p: p.set_target_references(target_id, name, studied.embeddings))
+            pictures = tuple(photo.crop for photo in studied.photos)
+            self._node.change_target(lambda p: p.set_target_references(target_id, name, studied.embeddings, pictures))
         else:
             target_id = pipeline.catalogue.get(name).id
             self._node.change_target(lambda p: p.set_target(target_id))

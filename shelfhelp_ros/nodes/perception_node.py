@@ -36,6 +36,7 @@ from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.drawing import annotate
 from shelfhelp_ros.perception.encoder import Encoder
 from shelfhelp_ros.perception.pipeline import Pipeline, PipelineSettings
+from shelfhelp_ros.perception.verifier import SECOND_LOOKS, Verifier
 from shelfhelp_ros.perception.watch import WatchSettings
 from shelfhelp_ros.sightings import Decision, FloatArray, Frame, Sightings
 from shelfhelp_ros.sightings import TargetSighting as Sighting
@@ -59,6 +60,13 @@ SETTINGS = (
         150.0,
     ),
     Setting("confirm", _DEFAULTS.confirm, "how sure to be before a product is named", choices=CONFIRM),
+    Setting(
+        "second_look",
+        "auto",
+        "what a product is looked at with before it is named; auto: likeness, and text where that extra is installed",
+        choices=SECOND_LOOKS,
+        fixed=True,
+    ),
     Setting("score_threshold", 0.0, "least detection score; 0: the one in the detector's card", 0.0, 1.0),
     Setting("coast", _DEFAULTS.coast_s, "seconds for which an unseen product is still published", 0.0, 2.0),
     Setting(
@@ -166,7 +174,13 @@ class PerceptionNode(LifecycleNode):
         encoder = Encoder.load(folder, backend, threads)
         path = self.parameters["catalogue"]
         catalogue = Catalogue(Path(path).expanduser() if path else None)
-        return Pipeline(detector, encoder, catalogue, self._settings({}))
+        return Pipeline(detector, encoder, catalogue, self._settings({}), self._load_verifier(folder))
+
+    def _load_verifier(self, folder: Path | None) -> Verifier | None:
+        kind = self.parameters["second_look"]
+        # One thread: the perception loop needs the others.
+        text = None if kind == "auto" else kind == "text"
+        return None if kind == "off" else Verifier.load(folder, threads=1, text=text)
 
     def _settings(self, changes: dict[str, Value]) -> PipelineSettings:
         def value(name: str) -> Any:
@@ -228,6 +242,7 @@ class PerceptionNode(LifecycleNode):
             destroy()
         self._entities.clear()
         if self.pipeline is not None:
+            self.pipeline.close()
             self.pipeline.catalogue.close()
             self.pipeline = None
 

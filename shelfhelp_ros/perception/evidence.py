@@ -41,11 +41,13 @@ class Evidence:
     def __post_init__(self) -> None:
         self.embedding = normalise(self.sum)
 
-    def add(self, embedding: FloatArray, weight: float, settings: EvidenceSettings) -> None:
-        """Take in another look."""
-        keep = settings.forgetting if float(embedding @ self.embedding) >= settings.break_similarity else 0.0
+    def add(self, embedding: FloatArray, weight: float, settings: EvidenceSettings) -> bool:
+        """Take in another look; returns whether it is of the product that was seen before."""
+        same = float(embedding @ self.embedding) >= settings.break_similarity
+        keep = settings.forgetting if same else 0.0
         self.sum = np.asarray(keep * self.sum + weight * embedding, np.float32)
         self.embedding = normalise(self.sum)
+        return same
 
 
 def look_weight(track: Track, image_size: tuple[int, int]) -> float:

@@ -11,18 +11,30 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shelfhelp_ros.catalogue.index import Index
-from shelfhelp_ros.catalogue.matching import Match, Matcher, reference_similarity
+from shelfhelp_ros.catalogue.matching import Match, Matcher, Verification, reference_similarity
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, box_position, front_depth, position_at
 from shelfhelp_ros.perception.detector import Detector
-from shelfhelp_ros.perception.encoder import Encoder
+from shelfhelp_ros.perception.encoder import Encoder, crop_box
 from shelfhelp_ros.perception.evidence import Evidence, EvidenceSettings, choose_looks, look_weight, touches_border
 from shelfhelp_ros.perception.motion import Affine, CameraMotion
 from shelfhelp_ros.perception.occlusion import DistanceMemory, Measured, OcclusionSettings
+from shelfhelp_ros.perception.second_look import SecondLooks, SecondLookSettings, SecondLookWorker
 from shelfhelp_ros.perception.target import Target
 from shelfhelp_ros.perception.tracker import Track, Tracker, TrackerSettings
+from shelfhelp_ros.perception.verifier import Verifier
 from shelfhelp_ros.perception.watch import TargetWatch, WatchSettings
-from shelfhelp_ros.sightings import Decision, FloatArray, Frame, Position, Sightings, TargetSighting, TrackedProduct
+from shelfhelp_ros.sightings import (
+    Decision,
+    FloatArray,
+    Frame,
+    ImageArray,
+    Position,
+    Sightings,
+    TargetSighting,
+    TrackedProduct,
+    Verified,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,7 @@ class PipelineSettings:
     coast_s: float = 0.25
     field_of_view_degrees: float = 69.0
     whole_view: float = 0.8
+    second_look: SecondLookSettings = field(default_factory=SecondLookSettings)
     tracker: TrackerSettings = field(default_factory=TrackerSettings)
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     watch: WatchSettings = field(default_factory=WatchSettings)
@@ -47,8 +60,14 @@ class Pipeline:
     """All of perception. `process` is for one worker thread; the target may be changed from any other."""
 
     def __init__(
-        self, detector: Detector, encoder: Encoder, catalogue: Catalogue, settings: PipelineSettings | None = None
+        self,
+        detector: Detector,
+        encoder: Encoder,
+        catalogue: Catalogue,
+        settings: PipelineSettings | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
+        """With a ``verifier`` the likeliest products are looked at twice, in a thread of their own: see `close`."""
         self._settings = settings or PipelineSettings()
         self.detector = detector
         self.encoder = encoder
@@ -63,6 +82,16 @@ class Pipeline:
         self._watch = TargetWatch(self.matcher.thresholds, self.settings.watch)
         self._target: Target | None = None
         self._index = self._open_index()
+        self.second_looks: SecondLooks | None = None
+        if verifier is not None:
+            worker = SecondLookWorker(verifier, catalogue.crops)
+            self.second_looks = SecondLooks(worker, verifier.card.yes, verifier.card.no, self.settings.second_look)
+
+    def close(self) -> None:
+        """End the thread of the second look."""
+        if self.second_looks is not None:
+            self.second_looks.worker.close()
+            self.second_looks = None
 
     @property
     def settings(self) -> PipelineSettings:
@@ -90,13 +119,20 @@ class Pipeline:
                 return
             product = self.catalogue.get(product_id)
             self._refresh_index()
-            self._change_target(Target(product.id, product.name, self._index.of_product(product.id), product.id))
+            self._change_target(self._catalogue_target(product.id, product.name))
 
-    def set_target_references(self, target_id: str, name: str, embeddings: FloatArray) -> None:
-        """Look for a product that is not in the catalogue, by R×D embeddings of its photos (see `enrolment`)."""
+    def set_target_references(
+        self, target_id: str, name: str, embeddings: FloatArray, pictures: tuple[ImageArray, ...] = ()
+    ) -> None:
+        """Look for a product that is not in the catalogue, by R×D embeddings of its photos (see `enrolment`).
+
+        ``pictures`` are the R crops of the product, for a second look.
+        """
         with self._lock:
             self._refresh_index()
-            self._change_target(Target.from_references(target_id, name, embeddings, self._index, self.matcher))
+            self._change_target(
+                Target.from_references(target_id, name, embeddings, self._index, self.matcher, pictures)
+            )
 
     def reset(self) -> None:
         """Forget every track, as for another stream; the target stays."""
@@ -107,6 +143,7 @@ class Pipeline:
             self._evidence.clear()
             self._candidates.clear()
             self._watch.reset()
+            self._forget_second_looks()
 
     def process(self, frame: Frame) -> Sightings:
         """Take in one frame. A frame older than the one before begins anew (a bag that starts again)."""
@@ -145,16 +182,25 @@ class Pipeline:
             return
         if target.product_id != target.target_id:
             self._target = Target.from_references(
-                target.target_id, target.name, target.references, self._index, self.matcher
+                target.target_id, target.name, target.references, self._index, self.matcher, target.pictures
             )
             return
-        references = self._index.of_product(target.product_id)
-        self._target = Target(target.target_id, target.name, references, target.product_id) if len(references) else None
+        known = len(self._index.of_product(target.product_id)) > 0
+        self._target = self._catalogue_target(target.product_id, target.name) if known else None
+
+    def _catalogue_target(self, product_id: str, name: str) -> Target:
+        pictures = tuple(self.catalogue.crops(product_id)) if self.second_looks is not None else ()
+        return Target(product_id, name, self._index.of_product(product_id), product_id, pictures)
 
     def _change_target(self, target: Target | None) -> None:
         self._target = target
         self._candidates.clear()
         self._watch.reset()
+        self._forget_second_looks()
+
+    def _forget_second_looks(self) -> None:
+        if self.second_looks is not None:
+            self.second_looks.forget()
 
     def _covered(self, tracks: Sequence[Track], frame: Frame, motion: Affine) -> set[int]:
         """The tracks that something stands before; they are held. Also drops what is known of tracks that are gone."""
@@ -191,7 +237,9 @@ class Pipeline:
             if evidence is None:
                 evidence = Evidence(np.zeros_like(embedding), 0, track.box, False)
                 self._evidence[track.track_id] = evidence
-            evidence.add(embedding, weight, self.settings.evidence)
+            same = evidence.add(embedding, weight, self.settings.evidence)
+            if not same and self.second_looks is not None:
+                self.second_looks.drop(track.track_id)
             evidence.looked_ns, evidence.looked_box = frame.stamp_ns, track.box
             evidence.cut_off = touches_border(track.box, size)
 
@@ -250,7 +298,7 @@ class Pipeline:
             return None
         known = [row for row, track in enumerate(shown) if track.track_id in self._evidence]
         track_ids = [shown[row].track_id for row in known]
-        match = self._match(target, [shown[row] for row in known])
+        match = self._match(target, [shown[row] for row in known], frame)
         self._candidates = {
             track_id
             for track_id, probability in zip(track_ids, match.probabilities, strict=True)
@@ -260,6 +308,9 @@ class Pipeline:
         whole = bool(shown) and len(known) >= self.settings.whole_view * len(shown)
         decision = self._watch.update(match, track_ids, whole, frame.stamp_ns, motion, size)
         best = None if match.best is None or decision is Decision.LOST else products[known[match.best]]
+        verified = Verified.UNKNOWN
+        if best is not None and self.second_looks is not None:
+            verified = self.second_looks.verified(best.track_id, frame.stamp_ns)
         runner_up = None if match.runner_up is None else match.runner_up
         return TargetSighting(
             stamp_ns=frame.stamp_ns,
@@ -271,13 +322,42 @@ class Pipeline:
             product=best,
             runner_up=None if runner_up is None else products[known[runner_up]],
             runner_up_probability=0.0 if runner_up is None else float(match.probabilities[runner_up]),
+            verified=verified,
         )
 
-    def _match(self, target: Target, tracks: Sequence[Track]) -> Match:
+    def _match(self, target: Target, tracks: Sequence[Track], frame: Frame) -> Match:
         embeddings = self._embeddings(tracks)
         chosen = next((row for row, track in enumerate(tracks) if track.track_id == self._watch.chosen), None)
-        other, _ = self._index.best_product(embeddings, without=target.product_id)
-        return self.matcher.decide(embeddings, reference_similarity(embeddings, target.references), other, chosen)
+        similarity = reference_similarity(embeddings, target.references)
+        other, rivals = self._index.best_product(embeddings, without=target.product_id)
+        seen = self._verification([track.track_id for track in tracks], rivals)
+        match = self.matcher.decide(embeddings, similarity, other, chosen, seen)
+        self._look_twice(target, tracks, match, rivals, frame)
+        return match
+
+    def _verification(self, track_ids: Sequence[int], rivals: Sequence[str]) -> Verification | None:
+        """What second looks have said by now. A choice that one of them refutes is given up, not lost from view."""
+        looks = self.second_looks
+        if looks is None:
+            return None
+        looks.collect(self._evidence)
+        if self._watch.chosen is not None and looks.refuted(self._watch.chosen):
+            self._watch.give_up_choice()
+        return looks.verification(track_ids, rivals)
+
+    def _look_twice(
+        self, target: Target, tracks: Sequence[Track], match: Match, rivals: Sequence[str], frame: Frame
+    ) -> None:
+        """Have the likeliest product that wants it looked at, when the worker is free."""
+        looks = self.second_looks
+        if looks is None or not target.pictures or not looks.worker.idle:
+            return
+        for row in match.ranked(self.matcher.thresholds.present):
+            track = tracks[row]
+            crop = crop_box(frame.image, track.box) if track.detection is not None else None
+            if crop is not None and looks.wants(track.track_id, max(crop.shape[:2]), frame.stamp_ns):
+                looks.ask(track.track_id, crop, target.pictures, rivals[row], frame.stamp_ns)
+                return
 
 
 def _depths(box: BoxArray, frame: Frame) -> Measured | None:

@@ -40,6 +40,10 @@ class TargetWatch:
         self._doubt_ns: int | None = None
         self._pan = np.zeros(2)
 
+    def give_up_choice(self) -> None:
+        """The chosen product turned out to be another one: it is neither found nor lost."""
+        self.chosen = self._found_ns = None
+
     def update(
         self,
         match: Match,
