@@ -20,8 +20,8 @@ PATH = click.Path(path_type=Path)
 def command(configs: tuple[Path, ...], skip_missing: bool) -> None:
     """Pictures that stand, nearly the same, on both sides of a split: one JSON object a pair.
 
-    Training pictures of every configuration are compared with the validation and query pictures of every other one,
-    and the queries of a test set with its gallery. Exit status 1 when there is a pair.
+    Training pictures of every configuration are compared with the validation and query pictures of every other one.
+    Exit status 1 when there is a pair.
     """
     from shelfhelp_training.data.leaks import leak_summary
     from shelfhelp_training.data.shelves import data_folder

@@ -23,7 +23,7 @@ AnySource = Source | CropSource
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One side of a split: its name and its sources. ``role`` is train, validate, queries or gallery."""
+    """One side of a split: its name and its sources. ``role`` is train, validate or queries (of a test set)."""
 
     name: str
     role: str
@@ -31,7 +31,10 @@ class Part:
 
 
 def crop_files(source: CropSource, root: Path) -> list[Path]:
-    """The pictures that a source of crops is cut from; none for drawn packs. ShelfHelpError when it is missing."""
+    """The pictures that a source of crops is cut from; none for drawn packs. ShelfHelpError when it is missing.
+
+    Of photographs with several products, those on which a chosen one has a box.
+    """
     if source.kind == "drawn":
         return []
     path = Path(source.path) if Path(source.path).exists() else root / source.path
@@ -42,10 +45,35 @@ def crop_files(source: CropSource, root: Path) -> list[Path]:
     if source.kind in ("coco", "yolo", "instances"):
         stems = load_split(source.split, source.part) if source.split else None
         pictures = load_coco(path, stems) if source.kind == "coco" else load_yolo(path, stems)
-        return [picture.path for picture in pictures]
+        names = _coco_names(path) if source.kind == "coco" else _yolo_names(path)
+        return [p.path for p in pictures if any(_chosen(name, source) for name in names.get(p.path.name, ()))]
     files = sorted(p for p in path.glob("*/*" if source.kind == "folders" else "*") if p.suffix.lower() in PICTURES)
     named = [(file.parent.name if source.kind == "folders" else file.stem, file) for file in files]
-    return [file for name, file in named if name not in source.without and (not source.only or name in source.only)]
+    return [file for name, file in named if _chosen(name, source)]
+
+
+def _chosen(product: str, source: CropSource) -> bool:
+    return product not in source.without and (not source.only or product in source.only)
+
+
+def _coco_names(annotations: Path) -> dict[str, set[str]]:
+    """The products on each picture, by the picture's name."""
+    raw: Any = json.loads(annotations.read_text(encoding="utf-8"))
+    kinds = {kind["id"]: str(kind["name"]) for kind in raw.get("categories", [])}
+    files = {image["id"]: Path(image["file_name"]).name for image in raw["images"]}
+    names: dict[str, set[str]] = {}
+    for annotation in raw["annotations"]:
+        names.setdefault(files[annotation["image_id"]], set()).add(kinds.get(annotation.get("category_id"), ""))
+    return names
+
+
+def _yolo_names(folder: Path) -> dict[str, set[str]]:
+    """The numbers of the classes on each picture, by the picture's name."""
+    labels = {
+        file.stem: {line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()}
+        for file in (folder / "labels").glob("*.txt")
+    }
+    return {file.name: labels.get(file.stem, set()) for file in (folder / "images").glob("*")}
 
 
 def files_of(source: AnySource, root: Path, role: str) -> list[Path]:
@@ -88,12 +116,7 @@ def read_parts(config: Path) -> list[Part]:
     try:
         raw: Any = yaml.safe_load(config.read_text(encoding="utf-8"))
         if isinstance(raw, list):
-            return [
-                Part(f"{role} of {entry['name']}", role, _sources(entry[role]))
-                for entry in raw
-                for role in ("queries", "gallery")
-                if entry.get(role)
-            ]
+            return [Part(f"queries of {entry['name']}", "queries", _sources(entry["queries"])) for entry in raw]
         data = raw["data"]
         return [Part(f"{role} of {config.name}", role, _sources(data[role])) for role in ("train", "validate")]
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
@@ -101,7 +124,10 @@ def read_parts(config: Path) -> list[Part]:
 
 
 def leaks_of(parts: Sequence[Part], root: Path) -> list[Leak]:
-    """Near-duplicates between every training and every held-out part, and between a test set's queries and gallery."""
+    """Near-duplicates between every training and every held-out part.
+
+    Galleries are not compared: a test leaves out pairs of one photograph by itself.
+    """
     known = {
         part: fingerprints([file for source in part.sources for file in files_of(source, root, part.role)])
         for part in parts
@@ -109,17 +135,13 @@ def leaks_of(parts: Sequence[Part], root: Path) -> list[Leak]:
     leaks = []
     for first, second in _sides(parts):
         leaks += find_leaks(known[first], known[second], first.name, second.name)
-        if second.role != "gallery":
-            leaks += _shared_seeds(first, second, root)
+        leaks += _shared_seeds(first, second, root)
     return leaks
 
 
 def _sides(parts: Sequence[Part]) -> list[tuple[Part, Part]]:
     train = [part for part in parts if part.role == "train"]
-    held_out = [part for part in parts if part.role in ("validate", "queries")]
-    galleries = {part.name.removeprefix("gallery of "): part for part in parts if part.role == "gallery"}
-    own = [(part, galleries.get(part.name.removeprefix("queries of "))) for part in held_out if part.role == "queries"]
-    return [(a, b) for a in train for b in held_out] + [(a, b) for a, b in own if b is not None]
+    return [(a, b) for a in train for b in parts if b.role != "train"]
 
 
 def _shared_seeds(first: Part, second: Part, root: Path) -> list[Leak]:

@@ -224,6 +224,29 @@ def test_the_command_lists_the_pairs_and_fails(
     assert "no leaks among 8 pictures" in capsys.readouterr().err
 
 
+def test_photographs_with_several_products_count_where_a_chosen_one_is(scenes: list[Path], tmp_path: Path) -> None:
+    """Products are kept out by name: a photograph that shows one of each side is on both sides."""
+    labels = {"a": ["0"], "b": ["0", "7"], "c": ["7"], "d": []}
+    for (stem, classes), scene in zip(labels.items(), scenes, strict=False):
+        changed(scene, "compressed", tmp_path / "images" / f"{stem}.jpg")
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        (tmp_path / "labels" / f"{stem}.txt").write_text("".join(f"{c} 0.5 0.5 0.5 0.5\n" for c in classes))
+    images = [{"id": n, "file_name": f"images/{stem}.jpg"} for n, stem in enumerate(labels)]
+    boxes = [
+        {"image_id": n, "category_id": int(c), "bbox": [1, 1, 9, 9]} for n, of in enumerate(labels.values()) for c in of
+    ]
+    categories = [{"id": n, "name": str(n)} for n in (0, 7)]
+    coco = tmp_path / "coco.json"
+    coco.write_text(json.dumps({"images": images, "annotations": boxes, "categories": categories}))
+    for kind, path in (("yolo", "."), ("coco", "coco.json")):
+        train, test = (
+            crop_files(CropSource(kind, "x", str(tmp_path / path), **chosen), tmp_path)  # type: ignore[arg-type]
+            for chosen in ({"without": ("7",)}, {"only": ("7",)})
+        )
+        assert [file.stem for file in train] == ["a", "b"]
+        assert [file.stem for file in test] == ["b", "c"]
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     """A file that is no configuration is named, and so is a setting that no source has."""
     wrong = tmp_path / "wrong.yaml"
