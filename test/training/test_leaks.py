@@ -143,6 +143,29 @@ def test_missing_and_broken_pictures_are_named(tmp_path: Path) -> None:
     assert near_duplicates(fingerprints([]), fingerprints([])) == []
 
 
+@pytest.mark.photos
+def test_copies_of_photographs_are_found_and_no_others(photos: Path, tmp_path: Path) -> None:
+    """The thresholds hold for real collections: 98 of 100 changed copies found, and nothing between collections."""
+    chosen = []
+    for folder in ("cornershop", "freiburg5k/images", "upd_grocery24/images", "grocerystore_packages/iconic"):
+        files = sorted((photos / folder).glob("*.jpg"))
+        chosen.append([files[i] for i in np.linspace(0, len(files) - 1, 12).round().astype(int)])
+    originals = [path for paths in chosen for path in paths]
+    known = fingerprints(originals)
+    found = wrong = 0
+    for how in ("compressed", "half", "cut", "light", "turned"):
+        copies = [changed(path, how, tmp_path / how / f"{number}.jpg") for number, path in enumerate(originals)]
+        leaks = find_leaks(known, fingerprints(copies))
+        right = [leak for leak in leaks if originals[int(leak.second.stem)].samefile(leak.first)]
+        found += len(right)
+        wrong += len(leaks) - len(right)
+    assert found >= 0.98 * 5 * len(originals)
+    assert wrong <= 2  # a brightened packshot beside that of another flavour
+    for number, paths in enumerate(chosen):
+        others = [path for rest in chosen[number + 1 :] for path in rest]
+        assert find_leaks(fingerprints(paths), fingerprints(others)) == []
+
+
 # --- training refuses
 
 
