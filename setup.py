@@ -80,10 +80,12 @@ EXTRAS = {
     "text": ["rapidfuzz>=3.6,<4", "rapidocr>=3.4,<4"],
     # What MediaPipe really needs for hands. It is itself in scripts/hand-packages.txt: it asks for a second OpenCV.
     "hands": ["certifi>=2023.7.22", "matplotlib>=3.8,<4"],
+    "haptics": ["pyserial>=3.5,<4"],
     "jetson": ["pycuda>=2024.1"],
     "dev": [
         "hypothesis>=6.100,<7",
         "mypy>=1.11,<3",
+        "pyserial>=3.5,<4",
         "pytest>=8,<10",
         "pytest-timeout>=2.3,<3",
         "ruff>=0.9,<0.18",
@@ -101,6 +103,7 @@ CONSOLE_SCRIPTS = [
     "perception_node = shelfhelp_ros.nodes.perception_node:main",
     "guidance_node = shelfhelp_ros.nodes.guidance_node:main",
     "hand_node = shelfhelp_ros.nodes.hand_node:main",
+    "haptics_node = shelfhelp_ros.nodes.haptics_node:main",
     "speech_node = shelfhelp_ros.nodes.speech_node:main",
     "simulation_node = shelfhelp_ros.nodes.simulation_node:main",
 ]

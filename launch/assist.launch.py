@@ -1,5 +1,6 @@
 """Start perception, guidance and speech beside a camera, and bring the lifecycle nodes to active."""
 
+import yaml
 from launch import LaunchContext, LaunchDescription
 from launch import LaunchDescriptionEntity as Entity
 from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, RegisterEventHandler
@@ -28,6 +29,9 @@ ARGUMENTS = (
     ("models", "", "folder with the networks; empty: as the configuration says"),
     ("catalogue", "", "catalogue file; empty: as the configuration says"),
     ("speech", "", "speech-dispatcher, espeak-ng or text; empty: as the configuration says"),
+    ("speech_rate", "", "words a minute, 80 to 600; empty: as the configuration says"),
+    ("tones", "", "true: tones beside the words tell where the product is; empty: as the configuration says"),
+    ("haptics", "false", "true: publish what the motors of a wristband do"),
     ("hand", "none", "what finds the hand: none (another program may publish it), mediapipe or aruco"),
     ("namespace", "", "namespace of the nodes"),
     ("log_level", "info", "debug, info, warn, error or fatal"),
@@ -53,8 +57,11 @@ def start(context: LaunchContext) -> list[Entity]:
     chosen = {name: given[name] for name in ("confirm", "backend", "models", "catalogue")}
     perception = node(given, "perception", {**chosen, "image_transport": transport}, list(topics.remappings))
     guidance = node(given, "guidance", {}, [])
-    speech = node(given, "speech", {"backend": given["speech"]}, [])
+    speaking = {"backend": given["speech"], "rate": given["speech_rate"], "tones": given["tones"]}
+    speech = node(given, "speech", speaking, [])
     started = [speech, *brought_to_active(guidance), *brought_to_active(perception)]
+    if is_true(given["haptics"]):
+        started.append(node(given, "haptics", {}, []))
     if given["hand"] != "none":
         source = {"source": given["hand"], "image_transport": transport}
         started += brought_to_active(node(given, "hand", source, list(topics.remappings)))
@@ -62,7 +69,7 @@ def start(context: LaunchContext) -> list[Entity]:
 
 
 def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: list[tuple[str, str]]) -> Node:
-    kind = Node if name == "speech" else LifecycleNode
+    kind = Node if name in ("speech", "haptics") else LifecycleNode
     logger = ".".join([*filter(None, given["namespace"].split("/")), name])
     return kind(
         package="shelfhelp",
@@ -72,12 +79,20 @@ def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: l
         output="screen",
         parameters=[
             given["config"],
-            {key: value for key, value in chosen.items() if value},
-            {"use_sim_time": given["use_sim_time"].lower() in ("true", "1", "yes")},
+            {
+                key: yaml.safe_load(value) if key in ("rate", "tones") else value
+                for key, value in chosen.items()
+                if value
+            },
+            {"use_sim_time": is_true(given["use_sim_time"])},
         ],
         remappings=remappings,
         arguments=["--ros-args", "--log-level", f"{logger}:={given['log_level']}"],
     )
+
+
+def is_true(text: str) -> bool:
+    return text.lower() in ("true", "1", "yes")
 
 
 def brought_to_active(lifecycle_node: LifecycleNode) -> list[Entity]:

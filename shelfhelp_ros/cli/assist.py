@@ -57,6 +57,9 @@ def assist_options(function: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="What finds the hand: none (another program may publish it), mediapipe or aruco.",
 )
+@click.option("--speech-rate", default=0, help="Words a minute, 80 to 600.  [default: the voice's own]")
+@click.option("--tones", is_flag=True, help="Tones beside the words tell where the product is.")
+@click.option("--haptics", is_flag=True, help="Publish what the motors of a wristband do.")
 @click.option("--use-sim-time", is_flag=True, help="Take the time from /clock.")
 def command(
     target: str | None,
@@ -65,6 +68,9 @@ def command(
     camera: str,
     image_transport: str,
     hand: str,
+    speech_rate: int,
+    tones: bool,
+    haptics: bool,
     use_sim_time: bool,
     **places: Any,
 ) -> None:
@@ -83,6 +89,9 @@ def command(
         camera=camera,
         image_transport=image_transport,
         hand=hand,
+        speech_rate=speech_rate,
+        tones=tones,
+        haptics=haptics,
         log_level=log_level,
         use_sim_time=use_sim_time,
         **places,

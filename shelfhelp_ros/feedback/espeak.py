@@ -10,7 +10,8 @@ import wave
 from pathlib import Path
 
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.feedback.voice import Utterance, VoiceFailure
+from shelfhelp_ros.feedback.voice import USUAL_WPM, Utterance, VoiceFailure, VoiceSettings
+from shelfhelp_ros.guidance.instruction import Urgency
 
 PROGRAM = "espeak-ng"
 
@@ -25,24 +26,33 @@ class EspeakVoice:
 
     kind = "espeak-ng"
 
-    def __init__(self, rate_wpm: int, voice: str = "", wav_folder: Path | None = None) -> None:
+    def __init__(self, settings: VoiceSettings, wav_folder: Path | None = None) -> None:
         program = shutil.which(PROGRAM)
         if program is None:
             raise ShelfHelpError(f"{PROGRAM} is not installed; install it with: apt-get install {PROGRAM}")
-        self._command = [program, "-b", "1", "-s", str(rate_wpm), *(("-v", voice) if voice else ()), "--stdin"]
+        self._program = program
         self._wav_folder = wav_folder
         self._count = 0
-        self._check_voice(voice)
+        self.change(settings)
+        self._check_voice(settings.voice or settings.language)
         if wav_folder is None:
             self._check_device()
         else:
             wav_folder.mkdir(parents=True, exist_ok=True)
 
-    def begin(self, text: str) -> Utterance:
+    def begin(self, text: str, urgency: Urgency = Urgency.NORMAL) -> Utterance:
         if self._wav_folder is None:
             return _Spoken(self._command, text)
         self._count += 1
         return _Written(self._command, text, self._wav_folder / f"{self._count:04d}.wav")
+
+    def change(self, settings: VoiceSettings) -> None:
+        self._command = [self._program, "-b", "1", "-s", str(settings.rate_wpm or USUAL_WPM)]
+        if settings.volume is not None:
+            self._command += ["-a", str(settings.volume)]
+        if voice := settings.voice or settings.language:
+            self._command += ["-v", voice]
+        self._command.append("--stdin")
 
     def close(self) -> None:
         pass

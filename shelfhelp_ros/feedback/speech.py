@@ -13,11 +13,10 @@ from typing import Literal, get_args
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.feedback.espeak import EspeakVoice
 from shelfhelp_ros.feedback.speech_dispatcher import DispatcherVoice
-from shelfhelp_ros.feedback.voice import TextVoice, Utterance, Voice, VoiceFailure
+from shelfhelp_ros.feedback.voice import TextVoice, Utterance, Voice, VoiceFailure, VoiceSettings
+from shelfhelp_ros.guidance.instruction import Urgency
 
 Kind = Literal["auto", "speech-dispatcher", "espeak-ng", "text"]
-
-SLOWEST_WPM, FASTEST_WPM, USUAL_WPM = 80, 600, 175
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +25,7 @@ _log = logging.getLogger(__name__)
 class _Waiting:
     text: str
     valid: Callable[[], bool]
+    urgency: Urgency
 
 
 class Speaker:
@@ -64,19 +64,26 @@ class Speaker:
         with self._state:
             return self._current is not None or self._waiting is not None
 
-    def say(self, text: str, valid: Callable[[], bool] = lambda: True) -> None:
-        """Say ``text`` when the voice is free, in place of any text that still waits.
+    def say(self, text: str, valid: Callable[[], bool] = lambda: True, urgency: Urgency = Urgency.NORMAL) -> None:
+        """Say ``text`` when the voice is free, in place of a text that still waits, unless that one is more urgent.
 
-        ``valid`` is asked at the moment before the first word; the text is dropped when it answers False. A blank text
-        is nothing to say.
+        From Urgency.HIGH on it cuts off what is being said. ``valid`` is asked at the moment before the first word; the
+        text is dropped when it answers False. A blank text is nothing to say.
         """
-        if not text.strip():
-            return
         with self._state:
             if self._closed:
                 raise ShelfHelpError("the speaker is closed; open another one")
-            self._waiting = _Waiting(text, valid)
-            self._state.notify_all()
+            if urgency >= Urgency.HIGH:
+                self.stop()
+            if text.strip() and (self._waiting is None or urgency >= self._waiting.urgency):
+                self._waiting = _Waiting(text, valid, urgency)
+                self._state.notify_all()
+
+    def change(self, settings: VoiceSettings) -> None:
+        """Speak like this from the next text on."""
+        with self._state:
+            self._voice.change(settings)
+            self._fallback.change(settings)
 
     def stop(self) -> None:
         """Be silent at once and forget what waits. When this returns nothing sounds any more."""
@@ -119,10 +126,10 @@ class Speaker:
             self._state.notify_all()
             return None
         try:
-            self._current = self._voice.begin(waiting.text)
+            self._current = self._voice.begin(waiting.text, waiting.urgency)
         except VoiceFailure as failure:
             self._fall_back(failure)
-            self._current = self._voice.begin(waiting.text)
+            self._current = self._voice.begin(waiting.text, waiting.urgency)
         return waiting.text, self._current, self._stops
 
     def _attend(self, text: str, utterance: Utterance, stops: int) -> None:
@@ -157,6 +164,8 @@ def open_speaker(
     rate_wpm: int | None = None,
     voice: str = "",
     *,
+    volume: int | None = None,
+    language: str = "",
     wav_folder: Path | None = None,
     write: Callable[[str], object] = print,
     on_started: Callable[[str], object] | None = None,
@@ -165,38 +174,36 @@ def open_speaker(
     """A speaker on the best voice there is: a running speech-dispatcher, else espeak-ng, else text only.
 
     ``rate_wpm`` is words a minute, 80 to 600; None leaves a person's own setting in speech-dispatcher and means 175
-    elsewhere. ``voice`` is a voice's name in the chosen program. ``wav_folder`` makes espeak-ng write WAV files instead
-    of using the sound device. ``write`` is handed each text of the text voice. Without a sound device the text voice
-    takes over, with one warning in the log. Raises ShelfHelpError for an unknown kind, rate or voice, and when the kind
-    that was asked for is not there.
+    elsewhere. ``voice`` is a voice's name in the chosen program, ``language`` a code such as en or en-gb, ``volume`` 1
+    to 100 %; without them the program's, or the person's own, apply. ``wav_folder`` makes espeak-ng write WAV files
+    instead of using the sound device. ``write`` is handed each text of the text voice. Without a sound device the text
+    voice takes over, with one warning in the log. Raises ShelfHelpError for an unknown kind, rate or voice, and when
+    the kind that was asked for is not there.
     """
     if kind not in get_args(Kind):
         raise ShelfHelpError(f"speech is {kind!r}; it has to be one of {', '.join(get_args(Kind))}")
-    if rate_wpm is not None and not SLOWEST_WPM <= rate_wpm <= FASTEST_WPM:
-        raise ShelfHelpError(
-            f"the speaking rate is {rate_wpm}; it has to be {SLOWEST_WPM} to {FASTEST_WPM} words a minute"
-        )
-    text = TextVoice(rate_wpm or USUAL_WPM, write)
-    chosen = _open_voice(kind, rate_wpm, voice, wav_folder) or text
+    settings = VoiceSettings(rate_wpm, volume, voice, language)
+    text = TextVoice(settings, write)
+    chosen = _open_voice(kind, settings, wav_folder) or text
     return Speaker(chosen, text, on_started, on_finished)
 
 
-def _open_voice(kind: str, rate_wpm: int | None, voice: str, wav_folder: Path | None) -> Voice | None:
+def _open_voice(kind: str, settings: VoiceSettings, wav_folder: Path | None) -> Voice | None:
     """The voice of ``kind``; None means text."""
     if kind == "text":
         return None
     if kind == "speech-dispatcher" or (kind == "auto" and wav_folder is None):
         try:
-            return DispatcherVoice(rate_wpm, voice)
+            return DispatcherVoice(settings)
         except VoiceFailure as failure:
             if kind == "speech-dispatcher":
                 raise ShelfHelpError(f"{failure}; start it with: speech-dispatcher --spawn") from failure
     try:
-        return EspeakVoice(rate_wpm or USUAL_WPM, voice, wav_folder)
+        return EspeakVoice(settings, wav_folder)
     except VoiceFailure as failure:
         _log.warning("%s; what would be spoken is written instead", failure)
     except ShelfHelpError as error:
-        if kind == "espeak-ng" or voice:
+        if kind == "espeak-ng" or settings.voice or settings.language:
             raise
         _log.warning("%s. What would be spoken is written instead", error)
     return None

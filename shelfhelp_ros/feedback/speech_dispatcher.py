@@ -11,13 +11,17 @@ import threading
 import time
 from pathlib import Path
 
-from shelfhelp_ros.feedback.voice import Utterance, VoiceFailure
+from shelfhelp_ros.feedback.voice import Utterance, VoiceFailure, VoiceSettings
+from shelfhelp_ros.guidance.instruction import Urgency
 
 _CONNECT_SECONDS = 1.0
 _REPLY_SECONDS = 2.0
 
-#: Words a minute that speech-dispatcher's rates -100, 0 and 100 stand for in its espeak-ng module.
-_SLOWEST, _NORMAL, _FASTEST = 80, 175, 449
+#: Words a minute that speech-dispatcher's rates -100, 0 and 100 stand for in its espeak-ng module (espeak-ng.conf).
+_SLOWEST, _NORMAL, _FASTEST = 80, 170, 449
+
+#: What is only a hint yields to other programs' messages; an answer to what the person asked is interrupted by none.
+_PRIORITIES = {Urgency.LOW: "TEXT", Urgency.NORMAL: "MESSAGE", Urgency.HIGH: "IMPORTANT", Urgency.STOP: "IMPORTANT"}
 
 _ENDED, _CANCELLED = "702", "703"
 
@@ -27,15 +31,20 @@ class DispatcherVoice:
 
     kind = "speech-dispatcher"
 
-    def __init__(self, rate_wpm: int | None, voice: str = "") -> None:
-        self._rate_wpm, self._voice = rate_wpm, voice
+    def __init__(self, settings: VoiceSettings) -> None:
+        self._settings = settings
         self._connection = self._connect()
 
-    def begin(self, text: str) -> Utterance:
+    def begin(self, text: str, urgency: Urgency = Urgency.NORMAL) -> Utterance:
         if self._connection.out_of_step:
             self._connection.close()
             self._connection = self._connect()
+        self._connection.command(f"SET SELF PRIORITY {_PRIORITIES[urgency]}")
         return _Queued(self._connection, self._connection.speak(text))
+
+    def change(self, settings: VoiceSettings) -> None:
+        self._settings = settings
+        self._connection.out_of_step = True
 
     def close(self) -> None:
         self._connection.close()
@@ -44,11 +53,15 @@ class DispatcherVoice:
         connection = Connection()
         connection.command("SET SELF CLIENT_NAME user:shelfhelp:guidance")
         connection.command("SET SELF NOTIFICATION ALL ON")
-        connection.command("SET SELF PRIORITY MESSAGE")
-        if self._rate_wpm is not None:
-            connection.command(f"SET SELF RATE {dispatcher_rate(self._rate_wpm)}")
-        if self._voice:
-            connection.command(f"SET SELF SYNTHESIS_VOICE {self._voice}")
+        settings = self._settings
+        if settings.language:
+            connection.command(f"SET SELF LANGUAGE {settings.language}")
+        if settings.voice:
+            connection.command(f"SET SELF SYNTHESIS_VOICE {settings.voice}")
+        if settings.rate_wpm is not None:
+            connection.command(f"SET SELF RATE {dispatcher_rate(settings.rate_wpm)}")
+        if settings.volume is not None:
+            connection.command(f"SET SELF VOLUME {2 * settings.volume - 100}")
         return connection
 
 

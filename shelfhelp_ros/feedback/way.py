@@ -31,6 +31,15 @@ class Heading:
 
 
 @dataclass(frozen=True)
+class _Seen:
+    sighting: TargetSighting
+    arrived_ns: int
+
+    def fresh(self, now_ns: int) -> bool:
+        return _fresh(self.sighting.stamp_ns, self.arrived_ns, now_ns)
+
+
+@dataclass(frozen=True)
 class _Hand:
     xyz: npt.NDArray[np.float64]
     stamp_ns: int
@@ -43,14 +52,13 @@ class Way:
 
     There is none unless a search is on (a phase of a search was the last one heard), the product is found, and both the
     sighting and a hand that is being waited for are less than 300 ms old, by their stamps and by when they arrived.
-    Times are nanoseconds of the clock that stamps the images. Not thread-safe.
+    Times are nanoseconds of the clock that stamps the images. ``heading`` may be called from any thread.
     """
 
     def __init__(self, settings: GuidanceSettings | None = None) -> None:
         self.settings = settings or GuidanceSettings()
         self.phase = Phase.IDLE
-        self._sighting: TargetSighting | None = None
-        self._sighting_arrived_ns = 0
+        self._seen: _Seen | None = None
         self._hand: _Hand | None = None
 
     def on_phase(self, phase: Phase) -> None:
@@ -58,10 +66,11 @@ class Way:
 
     def on_sighting(self, sighting: TargetSighting, now_ns: int) -> None:
         """The newest verdict; one without a target tells that nothing is being looked for."""
+        seen = self._seen
         if not sighting.target_id:
-            self._sighting = None
-        elif self._sighting is None or sighting.stamp_ns >= self._sighting.stamp_ns or not self._seen(now_ns):
-            self._sighting, self._sighting_arrived_ns = sighting, now_ns
+            self._seen = None
+        elif seen is None or sighting.stamp_ns >= seen.sighting.stamp_ns or not seen.fresh(now_ns):
+            self._seen = _Seen(sighting, now_ns)
 
     def on_hand(
         self,
@@ -78,9 +87,10 @@ class Way:
 
     def heading(self, now_ns: int) -> Heading | None:
         """The way at ``now_ns``, None when it is not known."""
-        sighting = self._sighting
-        if self.phase not in ACTIVE or sighting is None or not self._seen(now_ns):
+        seen = self._seen
+        if self.phase not in ACTIVE or seen is None or not seen.fresh(now_ns):
             return None
+        sighting = seen.sighting
         if sighting.decision is not Decision.FOUND or sighting.product is None:
             return None
         bearing = np.asarray(sighting.product.bearing, np.float64)
@@ -97,10 +107,6 @@ class Way:
             return None
         offset = _from_hand(hand.xyz, bearing, xyz, self.settings.palm_standoff)
         return Heading(offset, min(sighting.stamp_ns, hand.stamp_ns), sighting.frame_id)
-
-    def _seen(self, now_ns: int) -> bool:
-        sighting = self._sighting
-        return sighting is not None and _fresh(sighting.stamp_ns, self._sighting_arrived_ns, now_ns)
 
     def _awaited_hand(self, sighting: TargetSighting, now_ns: int) -> _Hand | None:
         """The last hand in the camera's frame; None when there was none, or so long ago that it is given up."""

@@ -14,6 +14,7 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.cameras import camera_topics
 from shelfhelp_ros.nodes.guidance_node import GuidanceNode
 from shelfhelp_ros.nodes.hand_node import SOURCES, HandNode
+from shelfhelp_ros.nodes.haptics_node import HapticsNode
 from shelfhelp_ros.nodes.perception_node import PerceptionNode
 from shelfhelp_ros.nodes.running import Crew
 from shelfhelp_ros.nodes.speech_node import SpeechNode
@@ -36,6 +37,9 @@ class AssistOptions:
     models: Path | None = None
     catalogue: Path | None = None
     speech: str = ""
+    speech_rate: int = 0
+    tones: bool = False
+    haptics: bool = False
     log_level: str = "info"
     use_sim_time: bool = False
 
@@ -68,7 +72,11 @@ class AssistOptions:
         elif node == "hand":
             values |= {"source": self.hand}
         elif node == "speech":
-            values |= _given(backend=self.speech)
+            values |= _given(
+                backend=self.speech,
+                rate=str(self.speech_rate) if self.speech_rate else "",
+                tones="true" if self.tones else "",
+            )
         return values
 
 
@@ -83,12 +91,16 @@ def _quoted(path: Path | None) -> str:
 
 @dataclass(frozen=True)
 class Assistant:
-    """The nodes, spinning and active; ``hand`` is None where another program tells of the hand, or none does."""
+    """The nodes, spinning and active.
+
+    ``hand`` is None where another program tells of the hand, or none does; ``haptics`` where no wristband is worn.
+    """
 
     perception: PerceptionNode
     guidance: GuidanceNode
     speech: SpeechNode
     hand: HandNode | None = None
+    haptics: HapticsNode | None = None
 
 
 def start_assistant(
@@ -104,7 +116,7 @@ def start_assistant(
     """
     if options.hand not in HANDS:
         raise ShelfHelpError(f"the hand is to be found by {options.hand!r}; it has to be one of {', '.join(HANDS)}")
-    for name in ("perception", "guidance", "speech", "hand"):
+    for name in ("perception", "guidance", "speech", "hand", "haptics"):
         set_logger_level(name, _severity(options.log_level))
     perception = crew.add(PerceptionNode(cli_args=options.arguments("perception"), context=context))
     guidance = crew.add(GuidanceNode(cli_args=options.arguments("guidance"), context=context))
@@ -112,8 +124,11 @@ def start_assistant(
     hand = None
     if options.hand != "none":
         hand = crew.add(HandNode(cli_args=options.arguments("hand"), context=context))
+    haptics = None
+    if options.haptics:
+        haptics = crew.add(HapticsNode(cli_args=options.arguments("haptics"), context=context))
     crew.activate()
-    return Assistant(perception, guidance, speech, hand)
+    return Assistant(perception, guidance, speech, hand, haptics)
 
 
 def _severity(level: str) -> LoggingSeverity:

@@ -1,4 +1,4 @@
-"""The ``speech`` node: instructions in, sound out, and word of when it speaks."""
+"""The ``speech`` node: instructions in, speech and if wanted tones out, and word of when it speaks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from rclpy.node import Node
 from shelfhelp_interfaces.msg import Instruction
 from std_msgs.msg import Bool
 
+from shelfhelp_ros.feedback.sound import WavOutlet, open_player
 from shelfhelp_ros.feedback.speech import open_speaker
+from shelfhelp_ros.feedback.tones import SAMPLE_HZ, Tones
+from shelfhelp_ros.feedback.voice import VoiceFailure, VoiceSettings
+from shelfhelp_ros.feedback.way import Way
+from shelfhelp_ros.guidance.instruction import Urgency
 from shelfhelp_ros.nodes.conversions import from_time
-from shelfhelp_ros.nodes.parameters import Parameters, Setting
+from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
 from shelfhelp_ros.nodes.quality_of_service import STATE, WORDS
 from shelfhelp_ros.nodes.running import run
+from shelfhelp_ros.nodes.way_topics import WayTopics
 
 SETTINGS = (
     Setting(
@@ -24,8 +30,11 @@ SETTINGS = (
         choices=("auto", "speech-dispatcher", "espeak-ng", "text"),
         fixed=True,
     ),
-    Setting("rate", 0, "speaking rate, 80 to 600 words a minute; 0: the voice's own", 0, 600, fixed=True),
+    Setting("rate", 0, "speaking rate, 80 to 600 words a minute; 0: the voice's own", 0, 600),
+    Setting("volume", 0, "loudness of the voice, 1 to 100 %; 0: the voice's own", 0, 100),
     Setting("voice", "", "voice of the speech engine; empty: its own choice", fixed=True),
+    Setting("language", "", "language of the voice, such as en or en-gb; empty: its own choice", fixed=True),
+    Setting("tones", False, "tones beside the words: pitch, side and tempo tell where the product is", fixed=True),
     Setting("wav_folder", "", "write WAV files into this folder instead of using the sound device", fixed=True),
 )
 
@@ -38,34 +47,57 @@ class SpeechNode(Node):
 
     def __init__(self, on_spoken: Callable[[Instruction], object] | None = None, **options: Any) -> None:
         super().__init__("speech", **options)
-        self.parameters = Parameters(self, SETTINGS, lambda changes: None)
+        self.parameters = Parameters(self, SETTINGS, self._on_parameters)
         self.dropped = 0
         self._on_spoken = on_spoken
         self._beginning = Instruction()
         self._speaking = self.create_publisher(Bool, "speaking", STATE)
         self._spoken = self.create_publisher(Instruction, "spoken", WORDS)
         folder = self.parameters["wav_folder"]
+        wav_folder = Path(folder).expanduser() if folder else None
+        self._tones: Tones | None = None
         self.speaker = open_speaker(
             self.parameters["backend"],
             self.parameters["rate"] or None,
             self.parameters["voice"],
-            wav_folder=Path(folder).expanduser() if folder else None,
+            volume=self.parameters["volume"] or None,
+            language=self.parameters["language"],
+            wav_folder=wav_folder,
             write=lambda text: None,
             on_started=self._begin,
             on_finished=lambda text, completed: self._announce(False),
         )
         self._announce(False)
+        if self.parameters["tones"]:
+            self._tones = self._open_tones(wav_folder)
         self.create_subscription(Instruction, "instruction", self._on_instruction, WORDS)
         self.get_logger().info(f"speaking through {self.speaker.kind}")
 
     def close(self) -> None:
         """Fall silent before the process lets go of ROS."""
         self.speaker.close()
+        if self._tones is not None:
+            self._tones.close()
+
+    def _open_tones(self, wav_folder: Path | None) -> Tones | None:
+        """Tones of the way, on the sound device or in tones.wav; without a device there are none, with one warning."""
+        try:
+            outlet = WavOutlet(wav_folder / "tones.wav", SAMPLE_HZ, 2) if wav_folder else open_player(SAMPLE_HZ, 2)
+        except VoiceFailure as failure:
+            self.get_logger().warning(f"{failure}; there are no tones")
+            return None
+        way = Way()
+        WayTopics(self, way, way.on_phase)
+        return Tones(outlet, lambda ahead_ns: way.heading(self.get_clock().now().nanoseconds + ahead_ns))
+
+    def _on_parameters(self, changes: dict[str, Value]) -> None:
+        rate, volume = (int(changes.get(name, self.parameters[name])) for name in ("rate", "volume"))
+        voice, language = self.parameters["voice"], self.parameters["language"]
+        self.speaker.change(VoiceSettings(rate or None, volume or None, voice, language))
 
     def _on_instruction(self, message: Instruction) -> None:
-        if message.urgency >= Instruction.URGENCY_HIGH:
-            self.speaker.stop()
-        self.speaker.say(message.text, lambda: self._in_time(message))
+        urgency = Urgency(min(message.urgency, Urgency.STOP))
+        self.speaker.say(message.text, lambda: self._in_time(message), urgency)
 
     def _in_time(self, message: Instruction) -> bool:
         """Asked at the last moment before the first word."""
@@ -85,6 +117,8 @@ class SpeechNode(Node):
             self._on_spoken(message)
 
     def _announce(self, speaking: bool) -> None:
+        if self._tones is not None:
+            self._tones.duck(speaking)
         if self.context.ok():
             self._speaking.publish(Bool(data=speaking))
 

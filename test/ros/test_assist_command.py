@@ -52,7 +52,7 @@ def test_assist_finds_speaks_and_ends_without_a_traceback(
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("name", ["perception_node", "guidance_node", "speech_node", "hand_node"])
+@pytest.mark.parametrize("name", ["perception_node", "guidance_node", "speech_node", "hand_node", "haptics_node"])
 def test_an_executable_with_a_wrong_parameter_says_so_in_one_line(ros_domain: int, name: str) -> None:
     """What `ros2 run` shows of a typing error in a parameter."""
     wrong = {
@@ -60,6 +60,7 @@ def test_an_executable_with_a_wrong_parameter_says_so_in_one_line(ros_domain: in
         "guidance_node": "tick_rate",
         "speech_node": "rate",
         "hand_node": "farthest",
+        "haptics_node": "update_rate",
     }[name]
     code = f"from shelfhelp_ros.nodes.{name} import main; main()"
     with started("-c", code, "--ros-args", "-p", f"{wrong}:=fast") as process:
