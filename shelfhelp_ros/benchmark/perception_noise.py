@@ -112,7 +112,7 @@ def _note(run: _Run, sighting: TargetSighting, seen: RenderedFrame, wanted: Prod
     if sighting.decision is Decision.FOUND and not right:
         decision = "wrong"
     visible = [float(v) for v, p in zip(seen.visibility, seen.product_ids, strict=True) if p == wanted.id]
-    covered = number > CALM and max(visible, default=0.0) < COVERED
+    covered = number > CALM and max(visible, default=1.0) < COVERED
     if sighting.decision is Decision.FOUND and run.first_found is None:
         run.first_found = number
     if run.first_found is not None or decision in ("absent", "ambiguous"):

@@ -246,7 +246,7 @@ class PhraseModel:
         nodes = np.concatenate([first, first + 1])
         parts = np.concatenate([((1 - share) * weights).ravel(), (share * weights).ravel()])
         rows = np.bincount(nodes, parts, minlength=count * len(grid))
-        return rows.reshape(*landed.shape[:-1], len(grid))
+        return np.asarray(rows.reshape(*landed.shape[:-1], len(grid)), np.float64)
 
     def _solve(self, gain: float, spread: float) -> Solution:
         stay = {axis: self._staying(axis, self.grid[axis])[None] for axis in AXES}

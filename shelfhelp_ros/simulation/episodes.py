@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -36,14 +36,14 @@ class Baseline:
     """A planner to compare with, and the settings with which it does best."""
 
     planner: Callable[..., Planner]
-    changes: tuple[tuple[str, float], ...] = ()
+    settings: GuidanceSettings = GuidanceSettings()
 
 
 BASELINES = {
     "worst_axis_first": Baseline(WorstAxisFirst),
     "greedy_phrase": Baseline(GreedyPhrase),
     "shelfhelp_discrete": Baseline(FewestPhrases),
-    "continuous_words": Baseline(ContinuousWords, (("repeat_after", 0.0),)),
+    "continuous_words": Baseline(ContinuousWords, GuidanceSettings(repeat_after=0.0)),
 }
 
 
@@ -96,7 +96,7 @@ def _searches_of(job: tuple[EpisodesSettings, str, int]) -> list[Record]:
     noise, phrases = _shared()
     person = draw_person(POPULATIONS[settings.people], settings.seed, number)
     baseline = BASELINES.get(name)
-    guidance = replace(GuidanceSettings(), **dict(baseline.changes if baseline else ()))
+    guidance = baseline.settings if baseline else GuidanceSettings()
     made: list[PhrasePlanner] = []
 
     def learning(settings: GuidanceSettings, phrases: Phrases) -> Planner:

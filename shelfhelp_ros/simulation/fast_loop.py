@@ -31,10 +31,12 @@ from shelfhelp_ros.simulation.shopper import turn_asked_for
 TICK = 0.05
 START_NS = 10**15
 NAME = "Oat drink"
-LIMIT = 60.0
+LIMIT = 90.0
 #: Seconds that a hand has after "That's it" to touch something.
 TOUCH = 6.0
 HAND_PERIOD, HAND_LATENCY, HAND_ERROR, HAND_HIDDEN = 0.1, 0.08, 0.01, 1.5
+#: Where a hand is held that is asked to be held in front of the camera, in the optical frame.
+SHOWN = np.array([0.0, 0.05, 0.4])
 VOICE_DELAY = 0.03
 #: Half the picture as tangents, less a margin for a product that is cut off.
 VIEW = HALF_VIEW - 0.05
@@ -160,7 +162,7 @@ class FastEpisode:
             self._deliver(self._now + TICK)
             self._live()
             if not self._sightings or self._now >= next_hand:
-                self._camera.look(self._now)
+                self._turn()
             if not self._sightings:
                 self._look()
             if self._now >= next_hand:
@@ -235,6 +237,9 @@ class FastEpisode:
             slowly = SWEEP if "slowly" in words else 1.0
             self._camera.ask((turn[0] * slowly, turn[1] * slowly))
             return
+        if "in front of the camera" in instruction.text:
+            self._hand.show(self._camera.position + self._camera.rotation @ SHOWN, voice.ends)
+            return
         # "That's it" is enough to go on; what follows is not waited for.
         ends = self._now + (0.6 if instruction.phase is Phase.DONE else length)
         self._hand.hear(instruction.text, instruction.phase.value, self._camera.rotation, self._now, ends)
@@ -246,6 +251,14 @@ class FastEpisode:
         claimed = begins_ns - instruction.stamp_ns >= FRESH_NS
         # Of what had arrived; a picture of 300 ms that came since makes an older direction no fresher.
         self._stale += claimed or self._voice.begins - self._heard_with >= FRESH_NS / 1e9
+
+    def _turn(self) -> None:
+        """The camera is worn: who turns takes the hand along, unless it is at the shelf."""
+        before = self._camera.turn
+        self._camera.look(self._now)
+        yaw, pitch = self._camera.turn - before
+        if (yaw or pitch) and self._hand.position[2] < self._scene.distance - 0.1:
+            self._hand.position = rotation(-pitch, yaw, 0.0) @ self._hand.position
 
     def _look(self) -> None:
         """A picture is taken as soon as perception is done with the one before; its verdict comes a while later."""
@@ -312,14 +325,15 @@ class FastEpisode:
         if not self._scene.present:
             return "never called absent"
         if perception.found_at is None:
-            return "never found"
+            return "asked which of two look-alikes" if perception.doubted else "never found"
         return "the hand touched nothing" if outcome == "not touched" else "not at the product in time"
 
 
 class Perception:
     """Verdicts on the target from the truth, with the errors of one measured run.
 
-    ``found_at``: seconds when the product was first found, None before; ``mistaken``: the newest *found* was another's.
+    ``found_at``: seconds when it was last found, None before; ``mistaken``: that was another product; ``doubted``: it
+    was *ambiguous* at some time.
     """
 
     def __init__(self, noise: PerceptionNoise, run: PerceptionRun, rng: np.random.Generator) -> None:
@@ -329,7 +343,7 @@ class Perception:
         self._verdict = ""
         self._covered = False
         self.found_at: float | None = None
-        self.mistaken = False
+        self.mistaken = self.doubted = False
         self._spread = math.log(noise.latency_p95 / noise.latency) / 1.645
 
     def latency(self) -> float:
@@ -352,7 +366,9 @@ class Perception:
         verdict = self._drawn(covered)
         first = self._run.first_found
         if self.found_at is None and verdict in ("found", "wrong") and (first is None or self._in_view < first):
-            verdict = "absent" if first is None and self._in_view > _ABSENT_AFTER else "searching"
+            verdict = "absent" if first is None else "searching"
+        if verdict == "absent" and self._in_view < _ABSENT_AFTER:
+            verdict = "searching"
         return self._said(verdict, wanted, decoy, now)
 
     def _drawn(self, covered: bool) -> str:
@@ -374,6 +390,7 @@ class Perception:
             self.found_at, self.mistaken = now, True
             return _sighting(Decision.FOUND, self._measured(decoy))
         if verdict == "ambiguous" and decoy is not None:
+            self.doubted = True
             other = wanted if wanted is not None else decoy
             return _sighting(Decision.AMBIGUOUS, self._measured(other), self._measured(decoy))
         decisions = {"absent": Decision.ABSENT, "lost": Decision.LOST}

@@ -153,6 +153,12 @@ class Hand:
             late += float(self._rng.uniform(0.5, 2.0))
         self._heard = (ends + (0.6 * late if word else late), text, phase, camera @ person.axes)
 
+    def show(self, point: Vector, ends: float) -> None:
+        """The hand is asked to where the camera sees it, about ``point`` (3,), by a sentence that ends at ``ends``."""
+        self._heard, self._creep = None, None
+        shift = point + 0.06 * self._rng.standard_normal(3) - self.position
+        self._plan([np.asarray(shift)], ends + self.person.reaction)
+
     def cut(self) -> None:
         """What was being said broke off: it is not acted on."""
         self._heard = None

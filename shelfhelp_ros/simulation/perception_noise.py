@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +90,9 @@ class PerceptionNoise:
 
 def _runs(rows: list[dict[str, Any]], period: float) -> tuple[PerceptionRun, ...]:
     averages = {
-        (situation, view): _average([row[view] for row in rows if row["situation"] == situation])
+        (situation, view): _average([count(row) for row in rows if row["situation"] == situation])
         for situation in SITUATIONS
-        for view in ("clear", "covered")
+        for view, count in (("clear", _clear), ("covered", lambda row: row["covered"]))
     }
     known = [row for row in rows if row["offset"] is not None]
     typical = [np.median([np.abs(row[key]) for row in known], axis=0) for key in ("offset", "jitter")]
@@ -100,13 +101,21 @@ def _runs(rows: list[dict[str, Any]], period: float) -> tuple[PerceptionRun, ...
             situation=row["situation"],
             distance=float(row["distance"]),
             first_found=None if row["first_found"] is None else (row["first_found"] + 1) * period,
-            clear=_verdicts(row["clear"], averages[row["situation"], "clear"]),
+            clear=_verdicts(_clear(row), averages[row["situation"], "clear"]),
             covered=_verdicts(row["covered"], averages[row["situation"], "covered"]),
             offset=np.asarray(typical[0] if row["offset"] is None else row["offset"], np.float64),
             jitter=np.asarray(typical[1] if row["jitter"] is None else row["jitter"], np.float64),
         )
         for row in rows
     )
+
+
+def _clear(row: dict[str, Any]) -> dict[str, int]:
+    """Verdicts while nothing covered the product; one that is not there is never covered."""
+    counts = Counter(row["clear"])
+    if row["situation"] == "absent":
+        counts.update(row["covered"])
+    return dict(counts)
 
 
 def _average(counts: list[dict[str, int]]) -> dict[str, float]:

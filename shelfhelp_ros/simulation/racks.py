@@ -36,7 +36,7 @@ class Rack:
 
     def points(self, product: int) -> Vector:
         """Middles of the fronts of a product's packs (M, 3)."""
-        return self._points[self.products == product]
+        return np.asarray(self._points[self.products == product])
 
     @cached_property
     def _points(self) -> Vector:
