@@ -55,6 +55,7 @@ class SpeechNode(Node):
         self._spoken = self.create_publisher(Instruction, "spoken", WORDS)
         folder = self.parameters["wav_folder"]
         wav_folder = Path(folder).expanduser() if folder else None
+        self.way = Way()
         self._tones: Tones | None = None
         self.speaker = open_speaker(
             self.parameters["backend"],
@@ -73,11 +74,16 @@ class SpeechNode(Node):
         self.create_subscription(Instruction, "instruction", self._on_instruction, WORDS)
         self.get_logger().info(f"speaking through {self.speaker.kind}")
 
+    @property
+    def now_ns(self) -> int:
+        return int(self.get_clock().now().nanoseconds)
+
     def close(self) -> None:
         """Fall silent before the process lets go of ROS."""
         self.speaker.close()
         if self._tones is not None:
             self._tones.close()
+            self._tones = None
 
     def _open_tones(self, wav_folder: Path | None) -> Tones | None:
         """Tones of the way, on the sound device or in tones.wav; without a device there are none, with one warning."""
@@ -86,9 +92,8 @@ class SpeechNode(Node):
         except VoiceFailure as failure:
             self.get_logger().warning(f"{failure}; there are no tones")
             return None
-        way = Way()
-        WayTopics(self, way, way.on_phase)
-        return Tones(outlet, lambda ahead_ns: way.heading(self.get_clock().now().nanoseconds + ahead_ns))
+        WayTopics(self, self.way, self.way.on_phase)
+        return Tones(outlet, lambda ahead_ns: self.way.heading(self.now_ns + ahead_ns))
 
     def _on_parameters(self, changes: dict[str, Value]) -> None:
         rate, volume = (int(changes.get(name, self.parameters[name])) for name in ("rate", "volume"))
@@ -101,7 +106,7 @@ class SpeechNode(Node):
 
     def _in_time(self, message: Instruction) -> bool:
         """Asked at the last moment before the first word."""
-        if self.get_clock().now().nanoseconds >= from_time(message.valid_until):
+        if self.now_ns >= from_time(message.valid_until):
             self.dropped += 1
             self.get_logger().debug(f"too late to say: {message.text}")
             return False

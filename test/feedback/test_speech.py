@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 import shutil
+import subprocess
 import threading
 import time
 import wave
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+import yaml
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.feedback.espeak import EspeakVoice
 from shelfhelp_ros.feedback.speech import Speaker, open_speaker
-from shelfhelp_ros.feedback.voice import TextVoice, Utterance, VoiceFailure
+from shelfhelp_ros.feedback.voice import TextVoice, Utterance, VoiceFailure, VoiceSettings
+from shelfhelp_ros.guidance.instruction import Urgency
 from shelfhelp_ros.guidance.listener import speech_seconds
+from shelfhelp_ros.resources import config_folder
 
 needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 
@@ -95,7 +101,7 @@ def test_the_sound_of_sentences(tmp_path):
 @pytest.mark.parametrize("rate", [80, 120, 175, 250, 350, 450, 600])
 def test_the_reckoned_length_of_speech(tmp_path, rate):
     """The listener model's length of speech holds over the whole range of rates."""
-    utterance = EspeakVoice(rate, wav_folder=tmp_path).begin(SENTENCES[3])
+    utterance = EspeakVoice(VoiceSettings(rate), tmp_path).begin(SENTENCES[3])
     thread = threading.Thread(target=utterance.wait)
     thread.start()
     utterance.process.wait(20)
@@ -111,11 +117,85 @@ def heard_whole(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 44
 
 
+def synthesised(tmp_path: Path, text: str, settings: VoiceSettings) -> tuple[float, npt.NDArray[np.float64], int]:
+    """Seconds, samples (full scale 1) and their rate of what espeak-ng makes of a text, as the voice would call it."""
+    command = EspeakVoice(settings, tmp_path)._command
+    subprocess.run([*command, "-w", str(tmp_path / "t.wav")], input=text.encode(), check=True, timeout=20)
+    with wave.open(str(tmp_path / "t.wav")) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16) / 32768
+        return len(samples) / file.getframerate(), samples, file.getframerate()
+
+
+def energy_over_time(samples: npt.NDArray[np.float64], hertz: int) -> npt.NDArray[np.float64]:
+    """Root mean square of every 50 ms."""
+    window = hertz // 20
+    return np.sqrt(np.mean(samples[: len(samples) // window * window].reshape(-1, window) ** 2, axis=1))
+
+
+@needs_espeak
+def test_every_phrase_is_heard_from_beginning_to_end(tmp_path):
+    """No phrase is silent, or ends early: energy is there over most of its time, and its length is right."""
+    for text in spoken_phrases():
+        seconds, samples, hertz = synthesised(tmp_path, text, VoiceSettings(300))
+        loud = energy_over_time(samples, hertz) > 0.01
+        assert loud.mean() > 0.4, text
+        assert np.flatnonzero(loud)[-1] * 0.05 > 0.6 * seconds - 0.1, text
+        assert seconds == pytest.approx(speech_seconds(text, 300), rel=0.35, abs=0.2), text
+
+
+def spoken_phrases() -> list[str]:
+    """Every sentence of config/phrases/en.yaml with words filled in; parts of sentences are left out."""
+    raw = yaml.safe_load((config_folder() / "phrases" / "en.yaml").read_text(encoding="utf-8"))
+    filled = {"name": "Oat drink", "first": "Red Beans", "second": "Kidney Beans", "distance": "6 inches", "count": "3"}
+
+    def texts(node: object) -> Iterator[str]:
+        if isinstance(node, dict):
+            for value in node.values():
+                yield from texts(value)
+        elif isinstance(node, str) and node.endswith("."):
+            yield node.format(**filled)
+
+    found = list(texts(raw))
+    assert len(found) > 30
+    return found
+
+
+@needs_espeak
+def test_twice_the_rate_is_half_the_time(tmp_path):
+    """From 80 to 600 words a minute the sound shortens as the rate grows."""
+    rates = (80, 120, 175, 250, 350, 450, 600)
+    seconds = [synthesised(tmp_path, SENTENCES[3], VoiceSettings(rate))[0] for rate in rates]
+    assert seconds == sorted(seconds, reverse=True)
+    products = [rate * length for rate, length in zip(rates, seconds, strict=True)]
+    assert max(products) < 1.3 * min(products)
+
+
+@needs_espeak
+def test_the_volume_is_heard(tmp_path):
+    """Half the volume is half the amplitude; the length stays."""
+    quiet, full = (synthesised(tmp_path, SENTENCES[0], VoiceSettings(175, volume)) for volume in (50, 100))
+    assert quiet[0] == pytest.approx(full[0], abs=0.02)
+    assert np.sqrt(np.mean(quiet[1] ** 2)) == pytest.approx(0.5 * np.sqrt(np.mean(full[1] ** 2)), rel=0.2)
+
+
+@needs_espeak
+def test_a_new_rate_holds_from_the_next_text_on(tmp_path):
+    """Without another speaker."""
+    speaker = open_speaker("espeak-ng", 300, wav_folder=tmp_path)
+    for rate in (300, 600):
+        speaker.change(VoiceSettings(rate))
+        speaker.say(SENTENCES[1])
+        assert speaker.wait(20)
+    speaker.close()
+    slow, fast = (heard(tmp_path / name)[0] for name in ("0001.wav", "0002.wav"))
+    assert slow == pytest.approx(2 * fast, rel=0.2)
+
+
 @needs_espeak
 def test_a_stop_kills_the_process(tmp_path, events):
     """When stop returns, the process that was speaking is gone, and its file with it."""
-    voice = EspeakVoice(80, wav_folder=tmp_path)
-    speaker = Speaker(voice, TextVoice(80, print), events.started, events.finished)
+    voice = EspeakVoice(VoiceSettings(80), tmp_path)
+    speaker = Speaker(voice, TextVoice(VoiceSettings(80), print), events.started, events.finished)
     speaker.say("never ending story " * 20_000)
     events.wait_for(1)
     process = speaker._current.process
@@ -269,6 +349,28 @@ def test_the_queue_holds_one(text_speaker, events):
     assert text_speaker.written == [SENTENCES[3], "Three."]
 
 
+def test_what_waits_gives_way_to_nothing_less_urgent(text_speaker, events):
+    """A hint does not push out a direction, nor a direction the answer that the person asked for."""
+    text_speaker.say(SENTENCES[3])
+    events.wait_for(1)
+    with text_speaker._state:
+        text_speaker.say("Answer.", urgency=Urgency.HIGH)
+        text_speaker.say("Direction.")
+        text_speaker.say("Hint.", urgency=Urgency.LOW)
+    assert text_speaker.wait(10)
+    assert text_speaker.written == [SENTENCES[3], "Answer."]
+
+
+@pytest.mark.parametrize(("urgency", "cuts"), [(0, False), (1, False), (2, True), (3, True)])
+def test_urgency_decides_what_cuts_in(text_speaker, events, urgency, cuts):
+    """Hints and directions wait for the sentence to end; answers and stop do not, even without words."""
+    text_speaker.say(SENTENCES[3])
+    events.wait_for(1)
+    text_speaker.say("", urgency=Urgency(urgency))
+    assert text_speaker.wait(10)
+    assert events.log[1] == ("finished", not cuts)
+
+
 def test_a_stop_forgets_what_waits(text_speaker, events):
     """After a stop nothing follows by itself, and the next text is spoken as ever."""
     text_speaker.say(SENTENCES[3])
@@ -323,10 +425,10 @@ class _Failing(TextVoice):
     kind = "failing"
 
     def __init__(self, at_once: bool) -> None:
-        super().__init__(600, lambda text: None)
+        super().__init__(VoiceSettings(600), lambda text: None)
         self._at_once = at_once
 
-    def begin(self, text: str) -> Utterance:
+    def begin(self, text: str, urgency: Urgency = Urgency.NORMAL) -> Utterance:
         if self._at_once:
             raise VoiceFailure("the device is gone")
         return self
@@ -342,7 +444,7 @@ class _Failing(TextVoice):
 def test_a_voice_that_gives_out_is_replaced(caplog, events, at_once):
     """The sentence it failed at is written, later ones too; the warning comes once, the reports once."""
     written: list[str] = []
-    speaker = Speaker(_Failing(at_once), TextVoice(600, written.append), events.started, events.finished)
+    speaker = Speaker(_Failing(at_once), TextVoice(VoiceSettings(600), written.append), events.started, events.finished)
     with caplog.at_level(logging.WARNING):
         for text in ("One.", "Two."):
             speaker.say(text)

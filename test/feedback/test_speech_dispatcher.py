@@ -15,6 +15,8 @@ import pytest
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.feedback.speech import open_speaker
 from shelfhelp_ros.feedback.speech_dispatcher import dispatcher_rate
+from shelfhelp_ros.feedback.voice import VoiceSettings
+from shelfhelp_ros.guidance.instruction import Urgency
 
 needs_server = pytest.mark.skipif(
     shutil.which("speech-dispatcher") is None, reason="speech-dispatcher is not installed"
@@ -22,16 +24,19 @@ needs_server = pytest.mark.skipif(
 
 SERVER = """
 LogLevel 3
-DefaultVolume 100
+DefaultVolume 70
+DefaultRate -20
 AudioOutputMethod "libao"
 AddModule "paced" "sd_generic" "paced.conf"
 DefaultModule paced
 """
 
 MODULE = r"""
-GenericExecuteSynth "echo rate=$RATE text=\'$DATA\' >> {spoken} && sleep 2"
+GenericExecuteSynth "echo rate=$RATE volume=$VOLUME text=\'$DATA\' >> {spoken} && sleep 2"
 GenericRateAdd 0
-GenericRateMultiply 1
+GenericRateMultiply 100
+GenericVolumeAdd 0
+GenericVolumeMultiply 100
 GenericLanguage "en" "en" "utf-8"
 AddVoice "en" "MALE1" "en"
 DefaultVoice "en"
@@ -95,8 +100,8 @@ def test_a_cut_is_at_once_and_the_next_text_is_heard(server):
     """The server is told to stop, and the connection is in step afterwards."""
     finished: list[bool] = []
     speaker = open_speaker("speech-dispatcher", on_finished=lambda text, completed: finished.append(completed))
-    for text in ("One to be cut.", "Another to be cut."):
-        speaker.say(text)
+    for text, urgency in (("One to be cut.", Urgency.NORMAL), ("Another to be cut.", Urgency.HIGH)):
+        speaker.say(text, urgency=urgency)
         time.sleep(0.5)
         speaker.stop()
         assert speaker.wait(1)
@@ -122,6 +127,21 @@ def test_a_server_that_dies_is_replaced(server, caplog):
     speaker.close()
 
 
+@needs_server
+def test_rate_and_volume_are_the_persons_own_until_they_are_set(server):
+    """Nothing is sent for what was not asked for; what is set later holds from the next text on."""
+    speaker = open_speaker("speech-dispatcher")
+    for settings in (None, VoiceSettings(310, 80)):
+        if settings is not None:
+            speaker.change(settings)
+        speaker.say("Up.", urgency=Urgency.HIGH)
+        assert speaker.wait(20)
+    speaker.close()
+    own, ours = server.spoken.read_text().splitlines()
+    assert own.startswith("rate=-20.00 volume=70.00 ")
+    assert ours.startswith("rate=50.00 volume=60.00 ")
+
+
 def test_asked_for_but_not_there(monkeypatch, tmp_path):
     """The message says how to start it."""
     monkeypatch.setenv("SPEECHD_ADDRESS", f"unix_socket:{tmp_path}/none")
@@ -139,7 +159,7 @@ def test_a_server_that_does_not_answer_is_no_server(monkeypatch, tmp_path):
             open_speaker("speech-dispatcher")
 
 
-@pytest.mark.parametrize(("wpm", "rate"), [(80, -100), (175, 0), (449, 100), (600, 100), (312, 50)])
+@pytest.mark.parametrize(("wpm", "rate"), [(80, -100), (170, 0), (449, 100), (600, 100), (125, -50), (310, 50)])
 def test_rates(wpm, rate):
     """Words a minute on the server's scale from -100 to 100."""
     assert dispatcher_rate(wpm) == rate

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import time
 import wave
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("shelfhelp_interfaces", reason="shelfhelp_interfaces is not built")
 
+from rclpy.parameter import Parameter
 from ros_graph import Graph, until
+from ros_search import Search
 from shelfhelp_interfaces.msg import Instruction
 from std_msgs.msg import Bool
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.guidance.phases import Phase
 from shelfhelp_ros.nodes.conversions import to_time
 from shelfhelp_ros.nodes.quality_of_service import STATE, WORDS
 from shelfhelp_ros.nodes.speech_node import SpeechNode
@@ -130,8 +135,46 @@ def test_a_real_voice_writes_what_it_says(graph: Graph, tmp_path: Path) -> None:
         assert sound.getnframes() / sound.getframerate() > 0.5
 
 
-@pytest.mark.parametrize(("name", "value"), [("backend", "gramophone"), ("rate", 7), ("rate", 900)])
+def test_the_rate_may_be_changed_while_it_runs(graph: Graph, listener: Listener) -> None:
+    """`ros2 param set /speech rate 400`; what is out of range is refused with the reason, and changes nothing."""
+    refused = listener.node.set_parameters([Parameter("rate", value=30)])[0]
+    assert not refused.successful
+    assert "80 to 600" in refused.reason
+    assert listener.node.set_parameters([Parameter("rate", value=600), Parameter("volume", value=50)])[0].successful
+    assert listener.node.parameters["rate"] == 600
+    listener.tell("Up.")
+    listener.spoken.wait_for()
+
+
+def test_tones_tell_the_side_and_end_with_the_search(graph: Graph, tmp_path: Path) -> None:
+    """A product to the right sounds from the right, after a stop nothing does; into a file where there is no device."""
+    node = graph.add(SpeechNode, ros={"backend": "text", "tones": True, "wav_folder": tmp_path})
+    search = Search(graph)
+    way = node.way
+    search.phase("aim")
+    until(lambda: way.heading(node.now_ns) is not None, lambda: search.see(0.5, 0.0), what="the way")
+    for _ in range(30):
+        search.see(0.5, 0.0)
+        time.sleep(0.02)
+    search.phase("stopped")
+    until(lambda: way.phase is Phase.STOPPED, what="the stop")
+    time.sleep(0.5)
+    node.close()
+    with wave.open(str(tmp_path / "tones.wav")) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).reshape(-1, 2) / 32768
+        quiet = file.getframerate() // 5
+    left, right = np.sum(samples**2, axis=0)
+    assert right > 10 * left > 0
+    assert not samples[-quiet:].any()
+
+
+def test_without_tones_nothing_listens_to_the_way(graph: Graph, listener: Listener) -> None:
+    """They are an option, and off unless asked for."""
+    assert "/target" not in {subscription.topic_name for subscription in listener.node.subscriptions}
+
+
+@pytest.mark.parametrize(("name", "value"), [("backend", "gramophone"), ("rate", 7), ("rate", 900), ("volume", 101)])
 def test_a_wrong_voice_is_one_sentence(graph: Graph, name: str, value: object) -> None:
     """A configuration that cannot be spoken with is told at the start."""
-    with pytest.raises(ShelfHelpError, match=r"gramophone|80 to 600|between 0 and 600"):
+    with pytest.raises(ShelfHelpError, match=r"gramophone|80 to 600|between 0 and 600|between 0 and 100"):
         graph.add(SpeechNode, ros={"backend": "text"} | {name: value})
