@@ -96,6 +96,7 @@ def checks(models: Path | None) -> Iterator[Check]:
     text = f"{sys.executable} -m pip install {'-e .[text]' if checkout else 'shelfhelp[text]'}"
     yield Check("Second look: text", second_look_text, text, "optional")
     yield Check("Speech", speech, "sudo apt-get install espeak-ng", "optional")
+    yield Check("Tones", tones, "connect a sound device; sudo apt-get install alsa-utils", "optional")
     yield Check("OpenGL rendering", rendering, "sudo apt-get install libegl1 libopengl0 libgl1-mesa-dri", "optional")
 
 
@@ -285,6 +286,18 @@ def speech() -> Finding:
         mend = "connect a sound device and look for it with: aplay -l"
         return Finding("Speech", "optional", complaints.text or "no voice works", mend)
     raise ShelfHelpError(complaints.text or "no voice is installed; instructions are written instead")
+
+
+def tones() -> Finding:
+    from shelfhelp_ros.feedback.sound import open_player
+    from shelfhelp_ros.feedback.tones import SAMPLE_HZ
+    from shelfhelp_ros.feedback.voice import VoiceFailure
+
+    try:
+        open_player(SAMPLE_HZ, 2).close()
+    except VoiceFailure as failure:
+        raise ShelfHelpError(f"{failure}; they are an option") from failure
+    return Finding("Tones", "ok", "a sound device can be played on")
 
 
 class _Complaints(logging.Handler):
