@@ -66,6 +66,7 @@ EXTRAS = {
     "training": [
         "ImageHash>=4.3,<5",
         "jsonargparse[signatures]>=4.35,<5",
+        "matplotlib>=3.8,<4",
         "onnx>=1.16,<2",
         "onnxscript>=0.2,<1",
         "pycocotools>=2.0.7,<3",
@@ -80,10 +81,12 @@ EXTRAS = {
     "text": ["rapidfuzz>=3.6,<4", "rapidocr>=3.4,<4"],
     # What MediaPipe really needs for hands. It is itself in scripts/hand-packages.txt: it asks for a second OpenCV.
     "hands": ["certifi>=2023.7.22", "matplotlib>=3.8,<4"],
+    "voice": ["hibari-tts>=0.2.1,<0.3"],
     "haptics": ["pyserial>=3.5,<4"],
     "jetson": ["pycuda>=2024.1"],
     "dev": [
         "hypothesis>=6.100,<7",
+        "hibari-tts>=0.2.1,<0.3",
         "mypy>=1.11,<3",
         "pyserial>=3.5,<4",
         "pytest>=8,<10",

@@ -36,7 +36,9 @@ def assist_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--models", type=path, help="Folder with the networks."),
             click.option("--catalogue", type=path, help="Catalogue file.  [default: your own]"),
             click.option(
-                "--speech", default="", help="speech-dispatcher, espeak-ng or text.  [default: the first that works]"
+                "--speech",
+                default="",
+                help="speech-dispatcher, espeak-ng, hibari or text.  [default: the first that works]",
             ),
             click.option("--log-level", default="info", show_default=True, help="debug, info, warn, error or fatal."),
         )

@@ -133,6 +133,11 @@ def players(hertz: int, channels: int) -> list[list[str]]:
 
 def open_player(hertz: int, channels: int) -> PlayerOutlet:
     """The first player that finds a sound device. Raises VoiceFailure when none does."""
+    return PlayerOutlet(find_player(hertz, channels))
+
+
+def find_player(hertz: int, channels: int) -> list[str]:
+    """The command of the first player that finds a sound device. Raises VoiceFailure when none does."""
     for command in players(hertz, channels):
         outlet = PlayerOutlet(command)
         began = time.monotonic()
@@ -142,6 +147,7 @@ def open_player(hertz: int, channels: int) -> PlayerOutlet:
                 if not outlet.lives(0.02):
                     break
             else:
-                return outlet
+                outlet.close()
+                return command
         outlet.close()
     raise VoiceFailure("no sound device (neither paplay nor aplay can play)")

@@ -12,11 +12,12 @@ from typing import Literal, get_args
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.feedback.espeak import EspeakVoice
+from shelfhelp_ros.feedback.hibari import HibariVoice
 from shelfhelp_ros.feedback.speech_dispatcher import DispatcherVoice
 from shelfhelp_ros.feedback.voice import TextVoice, Utterance, Voice, VoiceFailure, VoiceSettings
 from shelfhelp_ros.guidance.instruction import Urgency
 
-Kind = Literal["auto", "speech-dispatcher", "espeak-ng", "text"]
+Kind = Literal["auto", "speech-dispatcher", "espeak-ng", "hibari", "text"]
 
 _log = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ def open_speaker(
 
     ``rate_wpm`` is words a minute, 80 to 600; None leaves a person's own setting in speech-dispatcher and means 175
     elsewhere. ``voice`` is a voice's name in the chosen program, ``language`` a code such as en or en-gb, ``volume`` 1
-    to 100 %; without them the program's, or the person's own, apply. ``wav_folder`` makes espeak-ng write WAV files
+    to 100 %; without them the program's, or the person's own, apply. ``wav_folder`` makes a program write WAV files
     instead of using the sound device. ``write`` is handed each text of the text voice. Without a sound device the text
     voice takes over, with one warning in the log. Raises ShelfHelpError for an unknown kind, rate or voice, and when
     the kind that was asked for is not there.
@@ -199,11 +200,11 @@ def _open_voice(kind: str, settings: VoiceSettings, wav_folder: Path | None) -> 
             if kind == "speech-dispatcher":
                 raise ShelfHelpError(f"{failure}; start it with: speech-dispatcher --spawn") from failure
     try:
-        return EspeakVoice(settings, wav_folder)
+        return HibariVoice(settings, wav_folder) if kind == "hibari" else EspeakVoice(settings, wav_folder)
     except VoiceFailure as failure:
         _log.warning("%s; what would be spoken is written instead", failure)
     except ShelfHelpError as error:
-        if kind == "espeak-ng" or settings.voice or settings.language:
+        if kind in ("espeak-ng", "hibari") or settings.voice or settings.language:
             raise
         _log.warning("%s. What would be spoken is written instead", error)
     return None

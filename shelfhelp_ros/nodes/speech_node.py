@@ -27,7 +27,7 @@ SETTINGS = (
         "backend",
         "auto",
         "what speaks; auto takes the first that works",
-        choices=("auto", "speech-dispatcher", "espeak-ng", "text"),
+        choices=("auto", "speech-dispatcher", "espeak-ng", "hibari", "text"),
         fixed=True,
     ),
     Setting("rate", 0, "speaking rate, 80 to 600 words a minute; 0: the voice's own", 0, 600),
