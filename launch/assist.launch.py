@@ -28,7 +28,7 @@ ARGUMENTS = (
     ("backend", "", "what the networks run on: auto, cpu or cuda; empty: as the configuration says"),
     ("models", "", "folder with the networks; empty: as the configuration says"),
     ("catalogue", "", "catalogue file; empty: as the configuration says"),
-    ("speech", "", "speech-dispatcher, espeak-ng or text; empty: as the configuration says"),
+    ("speech", "", "speech-dispatcher, espeak-ng, hibari or text; empty: as the configuration says"),
     ("speech_rate", "", "words a minute, 80 to 600; empty: as the configuration says"),
     ("tones", "", "true: tones beside the words tell where the product is; empty: as the configuration says"),
     ("haptics", "false", "true: publish what the motors of a wristband do"),

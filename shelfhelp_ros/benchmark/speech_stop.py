@@ -75,7 +75,7 @@ def summary(seconds: Sequence[float]) -> str:
 
 
 @click.command(help=__doc__)
-@click.option("--kind", default="espeak-ng", show_default=True, help="espeak-ng or speech-dispatcher.")
+@click.option("--kind", default="espeak-ng", show_default=True, help="espeak-ng, speech-dispatcher or hibari.")
 @click.option("--count", default=30, show_default=True, help="How many stops.")
 def main(kind: str, count: int) -> None:
     speaker, recorder = open_speaker(kind), Recorder()
