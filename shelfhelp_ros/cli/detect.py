@@ -14,17 +14,20 @@ from shelfhelp_ros.cli.options import (
     images_argument,
     model_options,
     print_json,
+    tiled_option,
 )
 
 
 @click.command(name="detect")
 @images_argument
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Lowest score to keep; the model's own by default.")
+@tiled_option
 @annotate_option
 @model_options
 def command(
     images: tuple[Path, ...],
     threshold: float | None,
+    tiled: float,
     annotate: Path | None,
     models: Path | None,
     backend: str,
@@ -39,6 +42,7 @@ def command(
     Examples:
       shelfhelp detect shelf.jpg
       shelfhelp detect photos/*.jpg --annotate drawn > boxes.jsonl
+      shelfhelp detect --tiled 2 far_shelf_12_megapixels.jpg
     """
     from shelfhelp_ros.perception.detector import Detector
     from shelfhelp_ros.perception.drawing import draw_box
@@ -46,7 +50,7 @@ def command(
     detector = Detector.load(models, backend, threads)
     pictures, copies = Pictures(images), DrawnCopies(annotate) if annotate is not None else None
     for path, image in pictures:
-        found = detector.detect(image, threshold)
+        found = detector.detect(image, threshold, tiled)
         rows = zip(found.boxes, found.scores, strict=True)
         detections = [{"box": box_json(box), "score": round(float(score), 4)} for box, score in rows]
         height, width = image.shape[:2]

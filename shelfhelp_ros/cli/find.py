@@ -18,6 +18,7 @@ from shelfhelp_ros.cli.options import (
     images_argument,
     model_options,
     print_json,
+    tiled_option,
 )
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.images import load_image
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @catalogue_option
 @confirm_option
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Look twice before naming one.")
+@tiled_option
 @annotate_option
 @model_options
 def command(
@@ -49,6 +51,7 @@ def command(
     catalogue: Path | None,
     confirm: str,
     verify: bool,
+    tiled: float,
     annotate: Path | None,
     models: Path | None,
     backend: str,
@@ -88,7 +91,7 @@ def command(
     sight = _second_sight(models, threads, catalogue) if verify else None
     pictures, copies = Pictures(images), DrawnCopies(annotate) if annotate is not None else None
     for path, image in pictures:
-        scene = Scene.look(image, detector, encoder)
+        scene = Scene.look(image, detector, encoder, tiled)
         found = _find(image, scene, target, matcher, index, sight)
         match = found.match
         print_json(

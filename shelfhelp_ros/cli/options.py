@@ -47,6 +47,13 @@ confirm_option = click.option(
 catalogue_option = click.option(
     "--catalogue", type=PATH, help="Catalogue file; SHELFHELP_CATALOGUE or the user's data folder by default."
 )
+tiled_option = click.option(
+    "--tiled",
+    type=click.FloatRange(min=1),
+    default=1,
+    show_default=True,
+    help="Look again in tiles, with the photo this many times larger: slow, for small products on far shelves.",
+)
 annotate_option = click.option("--annotate", type=PATH, help="Folder for copies of the pictures with boxes drawn in.")
 images_argument = click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE…")
 

@@ -41,13 +41,39 @@ class InputCard:
 
 @dataclass(frozen=True)
 class DetectionCard:
-    """Outputs of a detector: ``boxes`` N×K×4 xyxy in pixels of the input tensor, ``scores`` N×K, best first."""
+    """Outputs of a detector and how to read them: ``boxes`` N×K×4 xyxy in pixels of the input tensor, ``scores`` N×K.
+
+    A detector knows things of some range of sizes. So a picture is looked at once for each of ``zooms``, 1 being the
+    input size: a pack in front of the camera is larger than any on a shelf two metres away, and a look at a quarter of
+    the size costs a sixteenth. In all of ``zooms`` but the first a box counts from ``least_side`` pixels of the input
+    on; what is smaller is seen better in the first. Of two boxes of different looks that share more than ``inside`` of
+    the smaller one, one is not a whole product, and the surer stays. Tiles, where asked for, overlap by
+    ``tile_overlap`` of their side.
+
+    The defaults are those of cards that say nothing of it.
+    """
 
     boxes: str
     scores: str
     score_threshold: float
     nms_iou: float
     max_detections: int
+    zooms: tuple[float, ...] = (1.0, 0.25)
+    least_side: float = 45
+    inside: float = 0.7
+    tile_overlap: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not self.zooms or not all(0 < zoom <= 1 for zoom in self.zooms):
+            raise ValueError(f"zooms have to be above 0 and at most 1, not {self.zooms}")
+        if not 0 <= self.tile_overlap < 1:
+            raise ValueError(f"tile_overlap has to be at least 0 and below 1, not {self.tile_overlap}")
+
+    @classmethod
+    def from_raw(cls, raw: dict[str, Any]) -> DetectionCard:
+        """From decoded JSON. Raises TypeError for unknown or missing fields, ValueError for impossible values."""
+        card = cls(**raw)
+        return dataclasses.replace(card, zooms=tuple(card.zooms))
 
 
 @dataclass(frozen=True)
@@ -105,7 +131,7 @@ class ModelCard:
                 input=InputCard(
                     **{**raw["input"], "mean": tuple(raw["input"]["mean"]), "std": tuple(raw["input"]["std"])}
                 ),
-                detection=DetectionCard(**raw["detection"]) if raw.get("detection") else None,
+                detection=DetectionCard.from_raw(raw["detection"]) if raw.get("detection") else None,
                 embedding=EmbeddingCard(**raw["embedding"]) if raw.get("embedding") else None,
                 calibration=Calibration(**raw["calibration"]) if raw.get("calibration") else None,
                 training=raw.get("training", {}),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from shelfhelp_ros.geometry import BoxArray, overlap_of_smaller
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.geometry import BoxArray, Letterbox, overlap_of_smaller
 from shelfhelp_ros.images import require_image
 from shelfhelp_ros.inference.card import DetectionCard, ModelCard
 from shelfhelp_ros.inference.models import load_model
@@ -17,13 +17,10 @@ from shelfhelp_ros.inference.preprocessing import letterbox_for, to_tensor
 from shelfhelp_ros.inference.session import Session
 from shelfhelp_ros.sightings import Detections, FloatArray, ImageArray
 
-# Detectors know things of some range of sizes. A pack in front of the camera is larger than those on a shelf two metres
-# away, so the picture is looked at a second time at a quarter of the size, for a sixteenth of the first look's work.
-ZOOMS = (1.0, 0.25)
-# Pixels of the network's input: what is smaller in the second look is seen better in the first.
-LEAST_SIDE = 45
-# Share of the smaller box inside the larger one from where on both cannot be whole products.
-INSIDE = 0.7
+# Left, top, right and bottom in pixels of the picture that is cut into tiles.
+Tile = tuple[int, int, int, int]
+# Pixels from a tile's border within which a box counts as ending there.
+TOUCHING = 4.0
 
 
 class Detector:
@@ -42,24 +39,53 @@ class Detector:
         model = load_model(folder, "detector", "detection", backend, threads)
         return cls(model.card, model.session)
 
-    def detect(
-        self, image: ImageArray, score_threshold: float | None = None, zooms: Sequence[float] = ZOOMS
-    ) -> Detections:
+    def detect(self, image: ImageArray, score_threshold: float | None = None, tiled: float = 1.0) -> Detections:
         """Products in an H×W×3 uint8 BGR picture; without ``score_threshold`` that of the card holds.
 
-        The picture is looked at once for each of ``zooms`` (1 is the card's input size). The first look sees
-        everything, the smaller ones only what is large in them.
+        The picture is looked at once for each of the card's ``zooms``. The first look sees everything, the smaller ones
+        only what is large in them. With ``tiled`` above 1 overlapping tiles follow, each at the input's size, of the
+        picture that many times larger than in the first look (at most at its own resolution): for products that are
+        small in a large photo, at the cost of about ``tiled``² looks or more.
+
+        Raises ShelfHelpError for what is no such picture, and for ``tiled`` below 1.
         """
         require_image(image)
+        if not tiled >= 1:
+            raise ShelfHelpError(f"tiles can show a picture 1 or more times as large, not {tiled:g} times")
         threshold = self._outputs.score_threshold if score_threshold is None else score_threshold
-        looks = [self._look(image, zoom, threshold, 0 if zoom == zooms[0] else LEAST_SIDE) for zoom in zooms]
+        first, *smaller = self._outputs.zooms
+        looks = [self._look(image, first, threshold)]
+        looks += [self._look(image, zoom, threshold, self._outputs.least_side) for zoom in smaller]
+        looks += self._look_at_tiles(image, tiled, threshold)
         boxes = np.concatenate([boxes for boxes, _ in looks])
         scores = np.concatenate([scores for _, scores in looks])
         look = np.repeat(np.arange(len(looks)), [len(scores) for _, scores in looks])
-        kept = suppress_across(boxes, scores, look, self._outputs.max_detections)
+        kept = suppress_across(boxes, scores, look, self._outputs.inside, self._outputs.max_detections)
         return Detections(boxes[kept], scores[kept])
 
-    def _look(self, image: ImageArray, zoom: float, threshold: float, least_side: float) -> tuple[BoxArray, FloatArray]:
+    def _look_at_tiles(self, image: ImageArray, times: float, threshold: float) -> list[tuple[BoxArray, FloatArray]]:
+        """One look a tile of what the tile shows whole; none where the first look already shows as much."""
+        height, width = image.shape[:2]
+        card = self.card.input
+        scale = min(1.0, times * min(card.width / width, card.height / height))
+        enlarged = Letterbox(width, height, max(1, round(width * scale)), max(1, round(height * scale)))
+        across, down = enlarged.target_width, enlarged.target_height
+        if across <= card.width and down <= card.height:
+            return []
+        picture = enlarged.apply(image, card.pad_value)
+        looks = []
+        for top, bottom in spans(down, card.height, self._outputs.tile_overlap):
+            for left, right in spans(across, card.width, self._outputs.tile_overlap):
+                tile = (left, top, right, bottom)
+                boxes, scores = self._look(np.ascontiguousarray(picture[top:bottom, left:right]), 1.0, threshold)
+                boxes = boxes + np.array([left, top, left, top], np.float32)
+                whole = ~cut_off(boxes, tile, (0, 0, across, down))
+                looks.append((enlarged.to_source(boxes[whole]), scores[whole]))
+        return looks
+
+    def _look(
+        self, image: ImageArray, zoom: float, threshold: float, least_side: float = 0
+    ) -> tuple[BoxArray, FloatArray]:
         """Boxes and scores of one pass, those whose longer side has ``least_side`` pixels in the network's input."""
         height, width = image.shape[:2]
         letterbox = letterbox_for(self.card.input, width, height, zoom)
@@ -85,15 +111,34 @@ def suppress(boxes: BoxArray, scores: FloatArray, iou_threshold: float, limit: i
     return [int(row) for row in np.asarray(kept).reshape(-1)[:limit]]
 
 
-def suppress_across(boxes: BoxArray, scores: FloatArray, look: npt.NDArray[np.int64], limit: int) -> list[int]:
-    """Rows that remain when looks disagree: of two boxes from different looks, one mostly inside the other, the surer.
+def suppress_across(
+    boxes: BoxArray, scores: FloatArray, look: npt.NDArray[np.int64], inside: float, limit: int
+) -> list[int]:
+    """Rows that remain when looks disagree, best score first, at most ``limit``.
 
-    So a large pack takes the place of the pictures printed on it, and packs side by side that of a group of them.
+    Of two boxes from different looks that share more than ``inside`` of the smaller one, the surer remains. So a large
+    pack takes the place of the pictures printed on it, and packs side by side that of a group of them.
     """
-    order = np.argsort(-scores, kind="stable")
-    conflict = (overlap_of_smaller(boxes, boxes) > INSIDE) & (look[:, None] != look[None, :])
     kept: list[int] = []
-    for row in order:
-        if not conflict[row, kept].any():
+    for row in np.argsort(-scores, kind="stable"):
+        shared = overlap_of_smaller(boxes[row : row + 1], boxes[kept])[0]
+        if not ((shared > inside) & (look[kept] != look[row])).any():
             kept.append(int(row))
-    return kept[:limit]
+        if len(kept) == limit:
+            break
+    return kept
+
+
+def spans(length: int, side: int, overlap: float) -> list[tuple[int, int]]:
+    """Starts and ends of stretches of ``side`` pixels, evenly over ``length``, that share at least ``overlap``."""
+    if length <= side:
+        return [(0, length)]
+    count = 1 + int(np.ceil((length - side) / max(1.0, side * (1 - overlap))))
+    starts = np.linspace(0, length - side, count).round().astype(int)
+    return [(int(start), int(start) + side) for start in starts]
+
+
+def cut_off(boxes: BoxArray, tile: Tile, picture: Tile) -> npt.NDArray[np.bool_]:
+    """Which boxes (N×4) end at a border of the tile that is none of the picture: their products go on beyond it."""
+    edges, borders = np.array(tile, np.float32), np.array(picture, np.float32)
+    return np.asarray(((np.abs(boxes - edges) < TOUCHING) & (edges != borders)).any(axis=1))

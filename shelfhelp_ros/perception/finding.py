@@ -24,9 +24,9 @@ class Scene:
     embeddings: FloatArray
 
     @classmethod
-    def look(cls, image: ImageArray, detector: Detector, encoder: Encoder) -> Scene:
-        """Detect and embed every product of an H×W×3 BGR picture."""
-        detections = detector.detect(image)
+    def look(cls, image: ImageArray, detector: Detector, encoder: Encoder, tiled: float = 1.0) -> Scene:
+        """Detect and embed every product of an H×W×3 BGR picture; ``tiled`` as in ``Detector.detect``."""
+        detections = detector.detect(image, tiled=tiled)
         return cls(detections, encoder.embed_boxes(image, detections.boxes))
 
 

@@ -24,6 +24,8 @@ SCORE_THRESHOLD = 0.02
 @click.option("--part", default="test", show_default=True, help="Part of the split.")
 @click.option("--name", help="Name of the test set in the card; the path of the annotations by default.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Processor threads.")
+@click.option("--tiled", type=click.FloatRange(min=1), default=1, show_default=True, help="As of `shelfhelp detect`.")
+@click.option("--pictures", "drawings", type=PATH, help="Folder for pictures of hits, misses, mistakes, and a curve.")
 @click.option("--record", is_flag=True, help="Write the figures into the model's card.")
 def command(
     models: Path | None,
@@ -32,9 +34,15 @@ def command(
     part: str,
     name: str | None,
     threads: int,
+    tiled: float,
+    drawings: Path | None,
     record: bool,
 ) -> None:
-    """COCO figures of the exported detector, run as the robot runs it: one JSON object."""
+    """COCO figures of the exported detector, run as the robot runs it: one JSON object.
+
+    AP, AP50, AP75 and the recall with at most 300 boxes a picture, over all products and by their size (COCO's small,
+    medium and large, in pixels of the pictures), and precision and recall at the threshold of the card.
+    """
     from shelfhelp_ros.inference.models import default_model_folder
     from shelfhelp_training.data.boxes import load_coco, load_split
     from shelfhelp_training.data.shelves import data_folder
@@ -43,10 +51,15 @@ def command(
     path = annotations if annotations.exists() else data_folder() / annotations
     pictures = load_coco(path, load_split(split, part) if split else None)
     folder = models if models is not None else default_model_folder()
-    figures, at_threshold = measure(folder, pictures, SCORE_THRESHOLD, threads)
+    measured = measure(folder, pictures, SCORE_THRESHOLD, threads, tiled)
     test_set = name or " ".join([str(annotations), *([f"({split}: {part})"] if split else [])])
-    values = {metric: round(value, 4) for metric, value in (asdict(figures) | asdict(at_threshold)).items()}
+    figures = asdict(measured.figures) | asdict(measured.working_point)
+    values = {metric: round(value, 4) for metric, value in figures.items() if value is not None}
     click.echo(json.dumps({"test_set": test_set, "pictures": len(pictures), **values}))
+    if drawings is not None:
+        from shelfhelp_training.evaluation.detection_pictures import draw
+
+        draw(measured, drawings)
     if record:
         _record(folder / "detector.onnx", test_set, values)
 

@@ -21,17 +21,27 @@ from shelfhelp_ros.sightings import Detections
 from shelfhelp_training.data.boxes import BoxedPicture
 
 MAX_DETECTIONS = 300
+SIZES = ("small", "medium", "large")
 
 
 @dataclass(frozen=True)
 class DetectionFigures:
     """COCO figures in 0..1: ``ap`` over IoU 0.50–0.95, ``ap50``, ``ap75`` and ``ar300``, the recall with at most 300
-    boxes per picture over the same IoUs."""
+    boxes per picture over the same IoUs.
+
+    Those by size count products of less than 32², up to 96² and more pixels² of the picture; None without any such.
+    """
 
     ap: float
     ap50: float
     ap75: float
     ar300: float
+    ap_small: float | None = None
+    ap_medium: float | None = None
+    ap_large: float | None = None
+    ar300_small: float | None = None
+    ar300_medium: float | None = None
+    ar300_large: float | None = None
 
 
 def detection_figures(
@@ -72,11 +82,18 @@ def detection_figures(
         evaluation.evaluate()
         evaluation.accumulate()
     precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+    # The last two axes are COCO's areas (all, small, medium, large) and the limits on detections.
+    by_size = {
+        f"{metric}_{size}": _mean(values[..., 0, area_index, -1])
+        for metric, values in (("ap", precision), ("ar300", recall))
+        for area_index, size in enumerate(SIZES, 1)
+    }
     return DetectionFigures(
-        ap=_mean(precision[..., 0, 0, -1]),
-        ap50=_mean(precision[0, ..., 0, 0, -1]),
-        ap75=_mean(precision[5, ..., 0, 0, -1]),
-        ar300=_mean(recall[:, 0, 0, -1]),
+        ap=_mean(precision[..., 0, 0, -1]) or 0.0,
+        ap50=_mean(precision[0, ..., 0, 0, -1]) or 0.0,
+        ap75=_mean(precision[5, ..., 0, 0, -1]) or 0.0,
+        ar300=_mean(recall[:, 0, 0, -1]) or 0.0,
+        **by_size,
     )
 
 
@@ -86,10 +103,10 @@ def _annotation(picture: int, box: BoxArray) -> dict[str, Any]:
     return {"image_id": picture, "category_id": 1, "bbox": [x1, y1, width, height], "area": width * height}
 
 
-def _mean(values: np.ndarray) -> float:
+def _mean(values: np.ndarray) -> float | None:
     """COCOeval writes −1 where there is nothing to measure."""
     known = values[values > -1]
-    return float(known.mean()) if known.size else 0.0
+    return float(known.mean()) if known.size else None
 
 
 @dataclass(frozen=True)
@@ -100,41 +117,77 @@ class WorkingPoint:
     recall: float
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a detector found in pictures, and the figures of it."""
+
+    pictures: tuple[BoxedPicture, ...]
+    found: tuple[Detections, ...]
+    figures: DetectionFigures
+    working_point: WorkingPoint
+    threshold: float
+
+
 def measure(
-    folder: Path, pictures: Sequence[BoxedPicture], score_threshold: float, threads: int = 1
-) -> tuple[DetectionFigures, WorkingPoint]:
-    """COCO figures of the exported detector in ``folder``, and what it does at its own threshold."""
+    folder: Path, pictures: Sequence[BoxedPicture], score_threshold: float, threads: int = 1, tiled: float = 1.0
+) -> Measured:
+    """Run the exported detector in ``folder`` on pictures: COCO figures, and what it does at its own threshold.
+
+    ``score_threshold`` is the lowest score that counts for the COCO figures; ``tiled`` as in ``Detector.detect``.
+    """
     detector = Detector.load(folder, threads=threads)
     assert detector.card.detection is not None
-    found = [
-        detector.detect(load_image(picture.path), score_threshold)
+    found = tuple(
+        detector.detect(load_image(picture.path), score_threshold, tiled)
         for picture in tqdm(pictures, desc="detecting", unit="picture")
-    ]
+    )
     truth, ignore = [p.boxes for p in pictures], [p.ignore for p in pictures]
-    figures = detection_figures(truth, found, ignore)
-    return figures, working_point(truth, found, ignore, detector.card.detection.score_threshold)
+    threshold = detector.card.detection.score_threshold
+    return Measured(
+        pictures=tuple(pictures),
+        found=found,
+        figures=detection_figures(truth, found, ignore),
+        working_point=working_point(truth, found, ignore, threshold),
+        threshold=threshold,
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Boxes (N×4 each) of one picture at a threshold: products that were found, those that were not, mistakes."""
+
+    hits: BoxArray
+    misses: BoxArray
+    mistakes: BoxArray
+
+
+def outcome(boxes: BoxArray, detections: Detections, regions: BoxArray, threshold: float) -> Outcome:
+    """Match detections of at least ``threshold`` with the products (M×4) at IoU 0.5, one to one, best first.
+
+    Unmatched detections that lie mostly in one of the ignored ``regions`` (K×4) are no mistakes. ``hits`` are the
+    detected boxes.
+    """
+    chosen = detections.boxes[detections.scores >= threshold]
+    overlap = iou(chosen, boxes)
+    free = np.ones(len(boxes), bool)
+    right, wrong = [], []
+    for row, box in enumerate(chosen):
+        best = int(np.where(free, overlap[row], 0).argmax()) if len(boxes) else -1
+        if best >= 0 and free[best] and overlap[row, best] >= 0.5:
+            free[best] = False
+            right.append(row)
+        elif not _mostly_inside(box, regions):
+            wrong.append(row)
+    return Outcome(chosen[right], boxes[free], chosen[wrong])
 
 
 def working_point(
     truth: Sequence[BoxArray], found: Sequence[Detections], ignore: Sequence[BoxArray], threshold: float
 ) -> WorkingPoint:
-    """Precision and recall at IoU 0.5 with detections of at least ``threshold``, matched one to one, best first.
-
-    Unmatched detections that lie mostly in an ignored region count for nothing.
-    """
-    right = wrong = 0
-    for boxes, detections, regions in zip(truth, found, ignore, strict=True):
-        chosen = detections.boxes[detections.scores >= threshold]
-        overlap = iou(chosen, boxes)
-        for row, box in enumerate(chosen):
-            best = int(overlap[row].argmax()) if len(boxes) else -1
-            if best >= 0 and overlap[row, best] >= 0.5:
-                right += 1
-                overlap[:, best] = 0
-            elif not _mostly_inside(box, regions):
-                wrong += 1
-    products = sum(len(boxes) for boxes in truth)
-    return WorkingPoint(right / max(1, right + wrong), right / max(1, products))
+    """Precision and recall over pictures at IoU 0.5 with detections of at least ``threshold``; see ``outcome``."""
+    outcomes = [outcome(*rows, threshold) for rows in zip(truth, found, ignore, strict=True)]
+    right, wrong, missed = (sum(len(getattr(o, part)) for o in outcomes) for part in ("hits", "mistakes", "misses"))
+    return WorkingPoint(right / max(1, right + wrong), right / max(1, right + missed))
 
 
 def _mostly_inside(box: BoxArray, regions: BoxArray) -> bool:

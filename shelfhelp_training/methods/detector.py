@@ -185,7 +185,8 @@ class DetectorTraining(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         figures = detection_figures(self._truth, self._found, self._ignore)
-        self.log_dict({f"val/{name}": value for name, value in asdict(figures).items()}, prog_bar=True)
+        known = {f"val/{name}": value for name, value in asdict(figures).items() if value is not None}
+        self.log_dict(known, prog_bar=True)
         for gathered in (self._truth, self._ignore, self._found):
             gathered.clear()
 

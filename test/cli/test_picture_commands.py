@@ -52,6 +52,18 @@ def test_detect(run):
     assert np.abs(drawn.astype(int) - load_image("shelf.png")).max() > 100
 
 
+def test_tiled(run):
+    """A pack too small for one look at a large photo is found in tiles; less than the first look shows is refused."""
+    photo = np.full((960, 1280, 3), 128, np.uint8)
+    photo[400:406, 700:706] = (0, 0, 230)
+    cv2.imwrite("far.png", photo)
+    assert lines(run("detect", "far.png"))[0]["detections"] == []
+    assert len(lines(run("detect", "far.png", "--tiled", "4"))[0]["detections"]) == 1
+    found = run("find", "--reference", "pack3.png", "shelf.png", "--tiled", "2")
+    assert lines(found)[0]["decision"] == "found"
+    assert run("detect", "far.png", "--tiled", "0.5").exit_code != 0
+
+
 def test_pictures_of_the_same_name(run):
     """Two folders with a picture of one name give two drawn copies."""
     Path("folder").mkdir()

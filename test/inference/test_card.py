@@ -33,6 +33,24 @@ def test_unknown_field():
         ModelCard.from_json(json.dumps(raw))
 
 
+def test_a_card_that_does_not_say_how_to_look():
+    """A card from before zooms and their limits were in it is read as those models were run."""
+    raw = json.loads(detector_card().to_json())
+    for field in ("zooms", "least_side", "inside", "tile_overlap"):
+        del raw["detection"][field]
+    detection = ModelCard.from_json(json.dumps(raw)).detection
+    assert (detection.zooms, detection.least_side, detection.inside) == ((1.0, 0.25), 45, 0.7)
+
+
+@pytest.mark.parametrize(("field", "value"), [("zooms", []), ("zooms", [0]), ("zooms", 1), ("tile_overlap", 1)])
+def test_impossible_looks(field, value):
+    """Looks that no picture can be given are refused with the card."""
+    raw = json.loads(detector_card().to_json())
+    raw["detection"][field] = value
+    with pytest.raises(ShelfHelpError, match="not a usable model card"):
+        ModelCard.from_json(json.dumps(raw))
+
+
 def test_hash(tiny_models, tmp_path):
     """A model that is not the one of its card is refused, unless its hash does not matter."""
     model = tmp_path / "detector.onnx"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tiny_models import write_models
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import iou
 from shelfhelp_ros.images import load_image
-from shelfhelp_ros.perception.detector import Detector, suppress, suppress_across
+from shelfhelp_ros.perception.detector import Detector, cut_off, spans, suppress, suppress_across
 
 SIZES = [(320, 240), (640, 480), (480, 640), (1280, 720), (720, 1280), (1512, 2016), (4032, 3024)]
 
@@ -88,6 +89,56 @@ def test_most_detections_is_the_cards(tiny_models):
     assert len(Detector(few, detector.session).detect(image)) == 3
 
 
+@settings(max_examples=8, deadline=None)
+@given(st.data())
+def test_tiles_stay_in_source_pixels(detector, data):
+    """With tiles every pack is found once, where it was drawn, also those that borders of tiles cut, and no box leaves
+    the picture."""
+    width, height = data.draw(st.sampled_from(SIZES))
+    times = data.draw(st.sampled_from([1.5, 2.0, 3.0]))
+    image, boxes = draw_shelf(list(range(8)), (width, height))
+    found = detector.detect(image, tiled=times)
+    assert len(found) == 8
+    assert (found.boxes >= 0).all()
+    assert (found.boxes <= [width, height, width, height]).all()
+    rows = iou(boxes, found.boxes).argmax(axis=1)
+    np.testing.assert_allclose(found.boxes[rows], boxes, atol=1.6 * 4 * max(width, height) / 640)
+
+
+def test_tiles_see_what_is_too_small_for_one_look(detector):
+    """A pack of a few pixels of the input is boxed well with tiles only."""
+    far = np.full((3024, 4032, 3), GREY, np.uint8)
+    paste(far, np.full((18, 12, 3), (0, 0, 230), np.uint8), 2000, 1500)
+    expected = np.array([[2000, 1500, 2012, 1518]], np.float32)
+    assert iou(expected, detector.detect(far).boxes).max(initial=0) < 0.5
+    assert iou(expected, detector.detect(far, tiled=7).boxes).max(initial=0) > 0.5
+
+
+def test_tiles_of_a_small_picture_are_the_picture(detector):
+    """Where the first look already has every pixel, tiles change nothing; fewer than all pixels cannot be asked for."""
+    image, _ = draw_shelf(list(range(6)), (640, 480))
+    np.testing.assert_array_equal(detector.detect(image).boxes, detector.detect(image, tiled=4).boxes)
+    with pytest.raises(ShelfHelpError, match=r"0\.5 times"):
+        detector.detect(image, tiled=0.5)
+
+
+@given(st.integers(1, 5000), st.integers(1, 700), st.floats(0, 0.9))
+def test_spans_cover_the_length(length, side, overlap):
+    """Tiles reach from end to end without a gap, share what they have to (to a pixel), and do not leave the picture."""
+    found = spans(length, side, overlap)
+    assert found[0][0] == 0
+    assert found[-1][1] == length
+    for (start, end), (following, _) in itertools.pairwise(found):
+        assert end - start == min(side, length)
+        assert end - following >= min(side - 1, overlap * side) - 1
+
+
+def test_boxes_cut_by_a_tile():
+    """A box at an inner border is cut; one at the border of the picture is not."""
+    boxes = np.array([[0, 10, 40, 60], [590, 10, 640, 60], [100, 630, 150, 640], [100, 100, 200, 200]], np.float32)
+    assert cut_off(boxes, (0, 0, 640, 640), (0, 0, 1000, 640)).tolist() == [False, True, False, False]
+
+
 class TestSuppress:
     def test_overlaps_go(self):
         """Of two boxes on one product the surer stays; a neighbour that overlaps little stays too."""
@@ -122,17 +173,17 @@ class TestSuppressAcross:
     def test_print_on_a_pack(self):
         """A sure large pack takes the place of what the closer look found on it."""
         look = np.array([1, 0, 0, 0])
-        assert suppress_across(self.boxes, np.float32([0.8, 0.6, 0.7, 0.5]), look, 10) == [0, 3]
+        assert suppress_across(self.boxes, np.float32([0.8, 0.6, 0.7, 0.5]), look, 0.7, 10) == [0, 3]
 
     def test_packs_in_a_group(self):
         """Packs that are surer than the group around them take its place."""
         look = np.array([1, 0, 0, 0])
-        assert suppress_across(self.boxes, np.float32([0.6, 0.8, 0.7, 0.5]), look, 10) == [1, 2, 3]
+        assert suppress_across(self.boxes, np.float32([0.6, 0.8, 0.7, 0.5]), look, 0.7, 10) == [1, 2, 3]
 
     def test_one_look_does_not_contradict_itself(self):
         """Within one look boxes may lie inside each other; the limit keeps the surest."""
         look = np.zeros(4, int)
-        assert suppress_across(self.boxes, np.float32([0.8, 0.6, 0.7, 0.5]), look, 3) == [0, 2, 1]
+        assert suppress_across(self.boxes, np.float32([0.8, 0.6, 0.7, 0.5]), look, 0.7, 3) == [0, 2, 1]
 
 
 def test_shipped_detector_near_and_far(shipped_models, photos):

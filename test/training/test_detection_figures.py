@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("pycocotools", reason="pycocotools comes with the extra 'training'")
 
 from shelfhelp_ros.sightings import Detections
-from shelfhelp_training.evaluation.detection import detection_figures, working_point
+from shelfhelp_training.evaluation.detection import detection_figures, outcome, working_point
 
 TRUTH = np.array([[0, 0, 20, 40], [30, 0, 50, 40], [60, 0, 80, 40], [90, 0, 110, 40]], np.float32)
 NOTHING = np.zeros((0, 4), np.float32)
@@ -54,6 +54,26 @@ def test_ignored_regions_neither_help_nor_hurt() -> None:
     assert detection_figures([TRUTH], [detections], [hidden]).ap50 == pytest.approx(1)
     point = working_point([TRUTH], [detections], [hidden], 0.5)
     assert (point.precision, point.recall) == (1, 1)
+
+
+def test_figures_by_size_count_only_their_products() -> None:
+    """A small product that is missed costs the small ones their recall and leaves the others alone; a size that does
+    not occur has no figure."""
+    boxes = np.array([[0, 0, 20, 20], [100, 0, 150, 50]], np.float32)
+    figures = detection_figures([boxes], [found(boxes[1:], [0.9])])
+    assert figures.ar300_small == 0
+    assert figures.ar300_medium == pytest.approx(1)
+    assert figures.ap_medium == pytest.approx(1)
+    assert figures.ap_large is figures.ar300_large is None
+
+
+def test_outcome_tells_hits_misses_and_mistakes_apart() -> None:
+    """Each box is on the list it belongs to."""
+    boxes = np.concatenate([TRUTH[:3] + 1, [[200, 0, 220, 40]]])
+    result = outcome(TRUTH, found(boxes, [0.9, 0.8, 0.7, 0.6]), NOTHING, 0.5)
+    np.testing.assert_array_equal(result.hits, boxes[:3])
+    np.testing.assert_array_equal(result.misses, TRUTH[3:])
+    np.testing.assert_array_equal(result.mistakes, boxes[3:])
 
 
 def test_more_than_a_hundred_products_can_be_found() -> None:

@@ -184,9 +184,12 @@ def test_a_checkpoint_becomes_a_model_that_agrees_with_pytorch(
     np.testing.assert_allclose(found.scores[:5], expected.scores[:5], atol=0.01)
 
     arguments = ["detection", "--models", str(model.parent), "--annotations", str(big), "--name", "drawn", "--record"]
+    arguments += ["--pictures", str(folder / "drawn")]
     capsys.readouterr()
     assert run(evaluate_main, arguments, monkeypatch) == 0
     figures = json.loads(capsys.readouterr().out)
+    assert load_image(folder / "drawn" / "000.jpg").shape == image.shape
+    assert (folder / "drawn" / "precision_recall.png").stat().st_size > 1000
     recorded = {figure["metric"]: figure["value"] for figure in load_card(model).figures}
     assert recorded == {key: figures[key] for key in recorded}
     assert "shelfhelp-evaluate detection" in load_card(model).figures[0]["command"]
