@@ -50,7 +50,7 @@ class LocalFeatures:
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
         scaled = np.asarray(cv2.resize(image, size, interpolation=how), np.uint8)
-        sift = cv2.SIFT_create(nfeatures=_FEATURES, contrastThreshold=_CONTRAST)
+        sift = cv2.SIFT.create(nfeatures=_FEATURES, contrastThreshold=_CONTRAST)
         keypoints, descriptors = sift.detectAndCompute(cv2.cvtColor(scaled, cv2.COLOR_BGR2GRAY), None)
         if descriptors is None:
             return cls(scaled, np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
@@ -89,9 +89,10 @@ def align(reference: LocalFeatures, crop: LocalFeatures) -> Alignment | None:
     tolerance = _TOLERANCE * max(crop.size) + 1
     source, target = reference.points[pairs[:, 0]], crop.points[pairs[:, 1]]
     found, mask = cv2.findHomography(source, target, cv2.USAC_MAGSAC, tolerance, maxIters=2000, confidence=0.999)
-    if found is None or int(mask.sum()) < _FEWEST or not _possible(found, reference.size, crop.size):
+    if found is None or int(mask.sum()) < _FEWEST:
         return None
-    return Alignment(np.asarray(found, np.float64), int(mask.sum()))
+    homography = np.asarray(found, np.float64)
+    return Alignment(homography, int(mask.sum())) if _possible(homography, reference.size, crop.size) else None
 
 
 def outline(size: tuple[int, int], homography: Homography) -> FloatArray:

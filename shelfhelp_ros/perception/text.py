@@ -30,7 +30,7 @@ _SURE, _SHORTEST = 0.75, 3
 # What is smaller on the reference than this share of the smallest word read on the crop cannot be asked for.
 _LEGIBLE = 0.7
 # Two readings of one word, of which some letters may be wrong; what is less alike than `_DIFFERENT` is another word.
-_ALIKE, _DIFFERENT, _PART = 80.0, 60.0, 88.0
+_ALIKE, _DIFFERENT, _PART, _JOINED = 80.0, 60.0, 88.0, 95.0
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,9 @@ def _likeness(word: str, among: dict[str, float]) -> float:
 
     best = 0.0
     for other in among:
-        best = max(best, fuzz.ratio(word, other))
+        shorter, longer = sorted((word, other), key=len)
+        joined = longer.startswith(shorter) or longer.endswith(shorter)
+        best = max(best, _JOINED if joined else fuzz.ratio(word, other))
         if min(len(word), len(other)) > _SHORTEST and (part := fuzz.partial_ratio(word, other)) >= _PART:
             best = max(best, part)
     return best

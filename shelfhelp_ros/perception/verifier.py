@@ -44,11 +44,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class VerifierCard:
-    """What was fitted: the evidence of ``likeness`` and of ``text``, and the log odds from which a look counts as a
-    ``yes`` and below which as a ``no``. ``fitted_on`` names the pairs, ``figures`` what came of it."""
+    """What was fitted: the evidence of ``likeness``, of ``text``, and of a detailed reference that cannot be laid over
+    a detailed crop (``apart``), and the log odds from which a look counts as a ``yes`` and below which as a ``no``.
+    ``fitted_on`` names the pairs, ``figures`` what came of it."""
 
     likeness: Evidence
     text: Evidence
+    apart: Evidence
     yes: float
     no: float
     fitted_on: str = ""
@@ -62,8 +64,8 @@ class VerifierCard:
         path = path if path.is_file() else PACKAGE / "models" / CARD
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            parts = {name: Evidence(**raw.pop(name)) for name in ("likeness", "text")}
-            card = cls(**parts, **{**raw, "figures": tuple(raw.get("figures", ()))})
+            parts: dict[str, Any] = {name: Evidence(**raw.pop(name)) for name in ("likeness", "text", "apart")}
+            card = cls(**{**raw, **parts, "figures": tuple(raw.get("figures", ()))})
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ShelfHelpError(f"{path} is not the card of a verifier ({error}); reinstall shelfhelp") from error
         unknown = (set(card.likeness.coefficients) - set(LIKENESS)) | (set(card.text.coefficients) - set(TEXT))
@@ -140,11 +142,23 @@ class Verifier:
         likeness = compare(overlay(reference.features, crop.features, alignment)) if alignment is not None else None
         if alignment is not None and likeness is not None:
             odds.append(self.card.likeness.log_odds(likeness_features(alignment, likeness)))
+        elif self._likeness and detailed(reference) and detailed(crop):
+            odds.append(self.card.apart.log_odds({}))
         if self.reader is not None:
             read = agreement(reference.words(self.reader), crop.words(self.reader))
             if read.telling:
                 odds.append(self.card.text.log_odds(text_features(read)))
         return sum(odds) if odds else None
+
+
+def detailed(view: View) -> bool:
+    """Whether a picture shows so much of a pack that it can be laid over another one of the same pack: not the few
+    pixels of a distant or slim one."""
+    return min(view.image.shape[:2]) >= _WIDE and len(view.features) >= _RICH
+
+
+# Pixels of the shorter side as photographed, and local features.
+_WIDE, _RICH = 140, 300
 
 
 def likeness_features(alignment: Alignment, likeness: Likeness) -> dict[str, float]:
@@ -159,8 +173,8 @@ def likeness_features(alignment: Alignment, likeness: Likeness) -> dict[str, flo
 
 def text_features(read: Agreement) -> dict[str, float]:
     """What the evidence of the words is a function of."""
-    return {"both": read.both, "missing": read.missing, "other": read.other, "replaced": read.replaced}
+    return {"other": read.other, "replaced": read.replaced}
 
 
 LIKENESS = ("inliers", "structure", "colour", "colour_worst")
-TEXT = ("both", "missing", "other", "replaced")
+TEXT = ("other", "replaced")

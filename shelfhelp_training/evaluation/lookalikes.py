@@ -26,7 +26,7 @@ from shelfhelp_ros.geometry import BoxArray, iou
 from shelfhelp_ros.images import load_image
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
-from shelfhelp_ros.perception.finding import Scene, SecondSight, find_product, views_of
+from shelfhelp_ros.perception.finding import Scene, SecondSight, VerifiedMatch, find_product, views_of
 from shelfhelp_ros.perception.likeness import compare, overlay
 from shelfhelp_ros.perception.local_features import align
 from shelfhelp_ros.perception.second_look import References
@@ -39,6 +39,7 @@ from shelfhelp_ros.perception.verifier import (
     Verifier,
     VerifierCard,
     View,
+    detailed,
     likeness_features,
     text_features,
 )
@@ -112,7 +113,11 @@ class Reference:
 
 @dataclass
 class Tally:
-    """Counts over searches. ``wrong``: found, but something else; ``absent_found`` of them where it was not there."""
+    """Counts over searches. ``wrong``: found, but something else; ``absent_found`` of them where it was not there.
+
+    ``right_verified`` and ``wrong_verified``: those of which the second look said yes. ``unjudged``: what was found has
+    no name in the labels.
+    """
 
     searches: int = 0
     there: int = 0
@@ -120,6 +125,9 @@ class Tally:
     wrong: int = 0
     absent_found: int = 0
     ambiguous: int = 0
+    right_verified: int = 0
+    wrong_verified: int = 0
+    unjudged: int = 0
 
     @property
     def wrong_share(self) -> float:
@@ -143,7 +151,8 @@ def read_sets(path: Path) -> list[LookalikeSet]:
 
 def _set(entry: dict[str, Any]) -> LookalikeSet:
     sources = tuple(CropSource(**source) for source in entry.pop("references"))
-    return LookalikeSet(references=sources, **{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+    return LookalikeSet(references=sources, **values)
 
 
 def load_references(lookalikes: LookalikeSet, root: Path) -> list[Reference]:
@@ -283,18 +292,26 @@ def _count(
     tally: Tally, shelf: Shelf, target: Target, matcher: Matcher, index: Index | None, sight: SecondSight | None
 ) -> None:
     if sight is None:
-        match = find_product(shelf.scene, target, matcher, index)
+        found = VerifiedMatch(find_product(shelf.scene, target, matcher, index))
     else:
-        match = sight.find(shelf.scene, shelf.views, target, matcher, index).match
+        found = sight.find(shelf.scene, shelf.views, target, matcher, index)
+    match = found.match
     there = target.name in shelf.visible
     tally.searches += 1
     tally.there += there
     tally.ambiguous += match.verdict is Verdict.AMBIGUOUS
     if match.verdict is Verdict.FOUND and match.best is not None:
+        if shelf.names[match.best].endswith(UNNAMED):
+            tally.unjudged += 1
+            return
         right = shelf.names[match.best] == target.name
+        answer = found.answers.get(match.best)
+        verified = answer is not None and answer.target.verified is True
         tally.right += right
         tally.wrong += not right
         tally.absent_found += not there
+        tally.right_verified += right and verified
+        tally.wrong_verified += not right and verified
 
 
 # Fitting -------------------------------------------------------------------------------------------------------------
@@ -302,12 +319,14 @@ def _count(
 
 @dataclass(frozen=True)
 class Pair:
-    """A crop beside a reference that the encoder finds alike: features, None where nothing could be told."""
+    """A crop beside a reference that the encoder finds alike: features, None where nothing could be told; ``detailed``
+    says that both show enough to be laid over one another."""
 
     kind: str
     same: bool
     likeness: dict[str, float] | None
     text: dict[str, float] | None
+    detailed: bool = False
 
 
 def pairs_of(
@@ -360,7 +379,7 @@ def _pair(kind: str, same: bool, crop: View, reference: View, reader: TextReader
     if reader is not None:
         read = agreement(reference.words(reader), crop.words(reader))
         words = text_features(read) if read.telling else None
-    return Pair(kind, same, laid, words)
+    return Pair(kind, same, laid, words, detailed(reference) and detailed(crop))
 
 
 def fit(pairs: Sequence[Pair], fitted_on: str, previous: VerifierCard | None = None) -> VerifierCard:
@@ -373,7 +392,17 @@ def fit(pairs: Sequence[Pair], fitted_on: str, previous: VerifierCard | None = N
     if not read and previous is None:
         raise ShelfHelpError("the evidence of words cannot be fitted without the extra `text`")
     text = _evidence(TEXT, read) if read or previous is None else previous.text
-    return VerifierCard(likeness, text, yes=YES, no=-YES, fitted_on=fitted_on)
+    return VerifierCard(likeness, text, _apart(pairs), yes=YES, no=-YES, fitted_on=fitted_on)
+
+
+def _apart(pairs: Sequence[Pair]) -> Evidence:
+    """Log of how much likelier pictures of one product are not to lie over one another than those of two."""
+    among = [pair for pair in pairs if pair.detailed]
+    weight = _balanced(among)
+    same = np.array([pair.same for pair in among], bool)
+    apart = np.array([pair.likeness is None for pair in among], bool)
+    shares = [weight[apart & kind].sum() / max(weight[kind].sum(), 1e-9) for kind in (same, ~same)]
+    return Evidence({}, round(float(np.log((shares[0] + 0.01) / (shares[1] + 0.01))), 4), LIMIT)
 
 
 # Where a look counts as a yes, or negative as a no.

@@ -14,6 +14,8 @@ from shelfhelp_ros.catalogue.matching import (
     Matcher,
     Thresholds,
     Verdict,
+    Verification,
+    both_log_odds,
     posterior,
     reference_similarity,
     sigmoid,
@@ -174,8 +176,10 @@ def test_nothing_to_compare_with_needs_more():
     matcher = Matcher(CALIBRATION, Thresholds(found=0.7, found_alone=0.99))
     target = np.float32([0.75])
     alone = matcher.decide(apart(1), target, np.float32([-1]))
-    compared = matcher.decide(apart(1), target, np.float32([0.2]))
+    strangers = matcher.decide(apart(1), target, np.float32([0.2]))
+    compared = matcher.decide(apart(1), target, np.float32([0.6]))
     assert (alone.verdict, alone.rivalled) == (Verdict.AMBIGUOUS, False)
+    assert strangers.verdict is Verdict.AMBIGUOUS
     assert compared.verdict is Verdict.FOUND
     assert matcher.decide(apart(1), np.float32([0.9]), np.float32([-1])).verdict is Verdict.FOUND
 
@@ -210,3 +214,39 @@ def test_calibrations_that_cannot_be_used():
         Matcher(None)
     with pytest.raises(ShelfHelpError, match="over inliers, similarity"):
         Matcher(dataclasses.replace(CALIBRATION, coefficients={"similarity": 1.0, "inliers": 2.0}))
+
+
+def test_a_second_look_refutes_and_leaves_alone():
+    """Doubt of a second look turns found into not found; where it could not tell, nothing changes."""
+    embeddings, similarity, other = np.eye(2, 4, dtype=np.float32), np.float32([0.95, 0.1]), np.float32([-1, -1])
+    plain = MATCHER.decide(embeddings, similarity, other)
+    silent = MATCHER.decide(embeddings, similarity, other, verification=Verification.none(2))
+    assert plain.verdict is silent.verdict is Verdict.FOUND
+    np.testing.assert_array_equal(plain.probabilities, silent.probabilities)
+    sure = MATCHER.decide(embeddings, similarity, other, verification=seen([6.0, np.inf]))
+    assert sure.verdict is Verdict.FOUND
+    refuted = MATCHER.decide(embeddings, similarity, other, verification=seen([-6.0, np.inf]))
+    assert refuted.verdict is Verdict.ABSENT
+
+
+def test_a_second_look_settles_between_siblings():
+    """Two products of the catalogue that are equally like the crop: the one that the look confirms is the one."""
+    embeddings, similarity, other = np.eye(1, 4, dtype=np.float32), np.float32([0.9]), np.float32([0.9])
+    assert MATCHER.decide(embeddings, similarity, other).verdict is Verdict.AMBIGUOUS
+    mine = MATCHER.decide(embeddings, similarity, other, verification=seen([6.0], [-6.0]))
+    assert mine.verdict is Verdict.FOUND
+    theirs = MATCHER.decide(embeddings, similarity, other, verification=seen([-6.0], [6.0]))
+    assert theirs.verdict is Verdict.ABSENT
+
+
+def test_both_have_to_hold():
+    """The probability of the product is that of its family times that of the variety; what is open takes nothing."""
+    family, variety = np.float32([0.8, 0.3]), np.float32([0.5, 0.9])
+    log_odds = [np.log(p / (1 - p)) for p in (family, variety)]
+    np.testing.assert_allclose(sigmoid(both_log_odds(*log_odds)), family * variety, rtol=1e-5)
+    np.testing.assert_allclose(both_log_odds(log_odds[0], np.float32([np.inf] * 2)), log_odds[0], rtol=1e-5)
+
+
+def seen(target, other=None):
+    target = np.float32(target)
+    return Verification(target, np.full(len(target), np.inf, np.float32) if other is None else np.float32(other))

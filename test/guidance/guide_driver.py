@@ -30,8 +30,8 @@ def product(xyz, name=NAME, bearing=None, depth=True):
     return TrackedProduct(1, np.array([0, 0, 10, 10], np.float32), 0.9, name, name, 0.9, towards, position)
 
 
-def sighting(stamp_ns, decision, seen=None, probability=0.95, runner_up=None, name=NAME, target_id="flakes"):
-    return TargetSighting(int(stamp_ns), "camera", target_id, name, decision, probability, seen, runner_up)
+def sighting(stamp_ns, decision, seen=None, probability=0.95, runner_up=None, name=NAME, target_id="flakes", **more):
+    return TargetSighting(int(stamp_ns), "camera", target_id, name, decision, probability, seen, runner_up, **more)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from shelfhelp_ros.guidance.instruction import Urgency
 from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
 from shelfhelp_ros.guidance.phases import Phase
 from shelfhelp_ros.guidance.settings import GuidanceSettings
-from shelfhelp_ros.sightings import Decision, Position
+from shelfhelp_ros.sightings import Decision, Position, Verified
 
 AT = (0.1, 0.05, 0.6)
 AT_IT = (0.1, 0.05, 0.57)
@@ -151,6 +151,8 @@ def test_confirmed_then_silent(driver):
         {"decision": Decision.AMBIGUOUS, "runner_up": product((0.3, 0, 0.6), "Bran")},
         {"decision": Decision.LOST},
         {"decision": Decision.SEARCHING},
+        {"verified": Verified.PENDING},
+        {"verified": Verified.NO},
     ],
 )
 def test_not_confirmed_in_doubt(driver, more):
@@ -498,3 +500,11 @@ def test_instructions_carry_stamp_frame_and_number(driver):
     assert instruction.frame_id == "camera"
     assert instruction.sequence == 2
     assert driver.guide.target_name == NAME
+
+
+def test_confirmed_once_the_second_look_agrees(driver):
+    """A look that takes its time holds back the words, not the way there; after its yes they come."""
+    driver.watch(4.0, at=AT, hand=AT_IT, verified=Verified.PENDING)
+    assert driver.phase is Phase.CONFIRM
+    driver.watch(4.0, at=AT, hand=AT_IT, verified=Verified.YES)
+    assert driver.phase is Phase.DONE

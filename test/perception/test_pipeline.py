@@ -16,7 +16,8 @@ from shelfhelp_ros.perception.drawing import annotate
 from shelfhelp_ros.perception.encoder import Encoder
 from shelfhelp_ros.perception.evidence import EvidenceSettings
 from shelfhelp_ros.perception.pipeline import Pipeline, PipelineSettings
-from shelfhelp_ros.sightings import Decision, Frame
+from shelfhelp_ros.perception.verifier import SecondLook, Verifier, VerifierCard
+from shelfhelp_ros.sightings import Decision, Frame, Verified
 
 STEP_NS = 200_000_000
 SHELF = list(range(12))
@@ -266,3 +267,44 @@ def test_annotated_picture(pipeline):
     x1, y1, x2, y2 = sightings.target.product.box.astype(int)
     assert (drawn != image)[y1 : y2 + 1, x1 : x2 + 1].any()
     assert drawn.shape == image.shape
+
+
+class Doubtful(Verifier):
+    """A verifier that refutes whatever it is shown: what matters here is what the pipeline makes of that."""
+
+    def __init__(self, log_odds):
+        super().__init__(VerifierCard.load())
+        self.log_odds = log_odds
+
+    def look(self, crop, references):
+        assert len(references) == 1
+        return SecondLook(self.log_odds, None)
+
+
+@pytest.mark.parametrize(("log_odds", "decision", "verified"), [(6.0, "FOUND", "YES"), (-6.0, "SEARCHING", None)])
+def test_the_second_look_confirms_or_refutes(models, catalogue, log_odds, decision, verified):
+    """It is pending at first, and the product can be aimed at; then its yes stays and its no takes the product back,
+    which is then neither found nor lost."""
+    models[1].counts = []
+    pipeline = Pipeline(*models, catalogue, verifier=Doubtful(log_odds))
+    pipeline.set_target("pack 5")
+    found = [pipeline.process(frame(step)).target for step in range(2)][-1]
+    assert (found.decision, found.verified) == (Decision.FOUND, Verified.PENDING)
+    assert pipeline.second_looks.worker.wait(10)
+    after = run(pipeline, 2, start=3).target
+    assert after.decision is Decision[decision]
+    assert verified is None or after.verified is Verified[verified]
+    pipeline.close()
+
+
+def test_photos_of_the_moment_are_looked_at_twice(models, catalogue):
+    """A target given by photos keeps its crops, so that there is something to compare with."""
+    models[1].counts = []
+    pipeline = Pipeline(*models, catalogue, verifier=Doubtful(6.0))
+    studied = study_photos(*models, [draw_pack(7, 180, 180)])
+    pictures = tuple(photo.crop for photo in studied.photos)
+    pipeline.set_target_references("photos", "what I hold", studied.embeddings, pictures)
+    run(pipeline, 3)
+    assert pipeline.second_looks.worker.wait(10)
+    assert run(pipeline, 1, start=3).target.verified is Verified.YES
+    pipeline.close()
