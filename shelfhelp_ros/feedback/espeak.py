@@ -90,7 +90,11 @@ class _Spoken:
         self._text = text
         self._cut = threading.Event()
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is ours to answer
         )
 
     def wait(self) -> bool:

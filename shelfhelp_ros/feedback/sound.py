@@ -67,8 +67,13 @@ class PlayerOutlet:
     """A player's process; killing it is silence."""
 
     def __init__(self, command: list[str]) -> None:
+        # In a session of its own: Ctrl-C is ours to answer, or the player would be gone before it is closed.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         assert self._process.stdin is not None
         self._pipe = self._process.stdin

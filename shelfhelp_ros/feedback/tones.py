@@ -98,8 +98,8 @@ def _wave(beep: Tone, age: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     edge = np.minimum(age, _BEEP_SECONDS - age) / _RAMP_SECONDS
     envelope = 0.5 - 0.5 * np.cos(math.pi * np.clip(edge, 0.0, 1.0))
     angle = math.pi / 4 * (1.0 + beep.pan)
-    mono: npt.NDArray[np.float64] = envelope * np.sin(2 * math.pi * beep.hertz * age)
-    return mono[:, None] * np.array([math.cos(angle), math.sin(angle)])
+    mono = envelope * np.sin(2 * math.pi * beep.hertz * age)
+    return np.asarray(mono[:, None] * np.array([math.cos(angle), math.sin(angle)]), np.float64)
 
 
 class Tones:
