@@ -28,7 +28,7 @@ Flags = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 
 # Share of the searches that may end with a wrong product named, for each word of `confirm`.
-WRONG_NAMED: Mapping[str, float] = dict(zip(CONFIRM, (0.002, 0.01, 0.05), strict=True))
+WRONG_NAMED: Mapping[str, float] = dict(zip(CONFIRM, (0.005, 0.02, 0.05), strict=True))
 LEVELS = np.round(np.append(np.arange(0.5, 0.99, 0.01), [0.99, 0.995, 0.998, 0.999]), 3)
 AMBIGUOUS_MARGIN = 0.15
 
@@ -154,51 +154,62 @@ def features(episode: Episode) -> Doubles:
 def calibrate(kinds: Kinds, fitted_on: str) -> Calibration:
     """A calibration over several kinds of episodes.
 
-    For each word of `confirm`, *found* is the lowest probability from 0.5 on at which at most its share ``WRONG_NAMED``
-    of the searches ends with a wrong product named, with the other products in the catalogue; *found_alone* the same
-    with nothing else known. *present* is the probability that best tells the episodes with the product from those
-    without (Youden's J), at most 0.8 times the eager *found*.
+    For each word of `confirm`, *found_alone* is the lowest probability from 0.5 on at which at most its share
+    ``WRONG_NAMED`` of the searches ends with a wrong product named, with nothing else known; *found* the same for crops
+    that were compared, with the other products in the catalogue and crops like none of them under *found_alone*.
+    *present* is the probability that best tells the episodes with the product from those without (Youden's J), at most
+    0.8 times the lowest level.
     """
     kinds = [kind for kind in kinds if kind]
     coefficients, intercept = fit_episodes(kinds)
     named = dict(zip(FEATURES, (round(float(c), 4) for c in coefficients), strict=True))
     plain = Calibration(named, round(intercept, 4), {}, fitted_on)
     weight = weights(kinds)
-    alone, compared = (claims(kinds, plain, known) for known in (False, True))
+    present = min(_best_split(kinds, plain, weight), 0.8 * LEVELS[0])
+    alone, known = (claims(kinds, plain, present, known) for known in (False, True))
     confirm = {}
     for word, share in WRONG_NAMED.items():
-        found = lowest_level(compared, weight, share)
-        confirm[word] = {"found": found, "found_alone": max(found, lowest_level(alone, weight, share))}
-    present = min(_best_split(kinds, plain, weight), round(0.8 * confirm["eager"]["found"], 2))
+        found_alone = lowest_level(alone, weight, share)
+        found = lowest_level(known.beyond(found_alone), weight, share)
+        confirm[word] = {"found": min(found, found_alone), "found_alone": found_alone}
     thresholds = {**confirm["balanced"], "present": present, "ambiguous_margin": AMBIGUOUS_MARGIN}
     return replace(plain, thresholds=thresholds, confirm=confirm)
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What E episodes come to: the level up to which a product is named (0: never), and whether it is the right one."""
+    """What E episodes come to: the level up to which a product is named (0: never), whether it is the right one, and
+    whether it was compared with a known product that it could have been."""
 
     level: Doubles
     right: Flags
+    compared: Flags
 
     def rates(self, levels: npt.ArrayLike, weight: Doubles) -> tuple[Doubles, Doubles]:
         """For L levels, the weighted shares of episodes that end in a right find and in a wrong one."""
         claimed = self.level[None] >= np.asarray(levels, np.float64)[:, None]
         return (claimed & self.right) @ weight, (claimed & ~self.right) @ weight
 
+    def beyond(self, found_alone: float) -> Claims:
+        """With crops that were not compared named from ``found_alone`` on, whatever the level."""
+        lonely = np.where(self.level >= found_alone, 1.0, 0.0)
+        return replace(self, level=np.where(self.compared, self.level, lonely))
 
-def claims(kinds: Kinds, calibration: Calibration, known: bool) -> Claims:
+
+def claims(kinds: Kinds, calibration: Calibration, present: float, known: bool) -> Claims:
     """Decide every episode as the robot does; with ``known`` the other products' references are in the catalogue."""
+    judge = Matcher(calibration, Thresholds(present=present))
     # Without a bar, a product that is not rivalled is named at its probability.
     matcher = Matcher(calibration, Thresholds(found=0.0, present=0.0, ambiguous_margin=AMBIGUOUS_MARGIN))
-    level, right = [], []
+    level, right, compared = [], [], []
     for episode in (e for kind in kinds for e in kind):
         other = episode.other if known else np.full(len(episode.other), -1, np.float32)
         match = matcher.decide(episode.vectors, episode.similarity, other)
         named = match.verdict is Verdict.FOUND and match.best is not None
         level.append(float(match.probabilities[match.best]) if named else 0.0)
         right.append(named and bool(episode.same[match.best]))
-    return Claims(np.array(level), np.array(right, bool))
+        compared.append(named and judge.compared(float(other[match.best]), len(other)))
+    return Claims(np.array(level), np.array(right, bool), np.array(compared, bool))
 
 
 def lowest_level(made: Claims, weight: Doubles, wrong_named: float) -> float:

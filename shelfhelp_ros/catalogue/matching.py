@@ -20,8 +20,8 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.card import Calibration
 from shelfhelp_ros.sightings import FloatArray
 
-# What the runtime can compute for a match; a card's calibration may use these features and no others. ``log_in_view`` is
-# the natural logarithm of the number of products in view.
+# What the runtime can compute for a match; a card's calibration may use these features and no others. ``log_in_view``
+# is the natural logarithm of the number of products in view.
 FEATURES = ("similarity", "log_in_view")
 # How many are taken to be in view where two pictures are compared outside any view.
 USUAL_VIEW = 20
@@ -42,9 +42,9 @@ class Thresholds:
     """Probabilities that separate the decisions.
 
     ``found``: from here on the product is named. ``found_alone``: the same where no other product is known that the
-    crop could be, so that a look-alike cannot be told by comparison; never below ``found``. ``present``: below it the
-    product is taken to be absent. ``ambiguous_margin``: a different product whose probability is nearer than this is
-    too close to choose.
+    crop could be (see `Matcher.compared`), so that a look-alike cannot be told by comparison; never below ``found``.
+    ``present``: below it the product is taken to be absent. ``ambiguous_margin``: a different product whose probability
+    is nearer than this is too close to choose.
     """
 
     found: float = 0.7
@@ -175,7 +175,8 @@ class Matcher:
             best = prefer if lead < self.thresholds.ambiguous_margin else best
         rivals = np.where(same, -1.0, probabilities)
         runner_up = int(np.argmax(rivals)) if (~same).any() else None
-        needed = self.thresholds.found if other[best] > -1 else self.thresholds.found_alone
+        compared = self.compared(other[best], in_view)
+        needed = self.thresholds.found if compared else self.thresholds.found_alone
         # Only where a choice would be made can it be hard: both have to be good enough, not merely equally poor.
         likely = bool(sigmoid(target_odds)[best] >= needed)
         reach = max(float(probabilities[best]) - self.thresholds.ambiguous_margin, self.thresholds.present)
@@ -184,6 +185,11 @@ class Matcher:
         rivalled = likely and (beside or in_catalogue)
         sure = probabilities[best] >= needed and not rivalled
         return Match(Verdict.FOUND if sure else Verdict.AMBIGUOUS, best, runner_up, probabilities, same, rivalled)
+
+    def compared(self, other: float, in_view: int = USUAL_VIEW) -> bool:
+        """Whether a crop was held against a known product that it could have been, from its cosine to the best other
+        one: a catalogue of products that are nothing like it says nothing of its look-alikes."""
+        return bool(self.probability_same(np.float32(other), in_view) >= self.thresholds.present)
 
     def same_product(self, embeddings: FloatArray, target: FloatArray, row: int) -> npt.NDArray[np.bool_]:
         """Which of N crops show the same product as crop ``row`` (itself among them).

@@ -26,27 +26,30 @@ def rows(
     ``unrelated``: the same episodes compared with other families' references only.
     """
     episodes = list(kinds.values())
+    present = Thresholds.from_calibration(calibration).present
     made = {
-        "nothing": claims(episodes, calibration, known=False),
-        "other families": claims(unrelated, calibration, known=True),
-        "all other products": claims(episodes, calibration, known=True),
+        "nothing": claims(episodes, calibration, present, known=False),
+        "other families": claims(unrelated, calibration, present, known=True),
+        "all other products": claims(episodes, calibration, present, known=True),
     }
     weight = weights(episodes)
     for catalogue, of_catalogue in made.items():
         for word in CONFIRM:
             thresholds = Thresholds.from_calibration(calibration, word)
-            level = thresholds.found_alone if catalogue == "nothing" else thresholds.found
-            start = {"catalogue": catalogue, "confirm": word, "threshold": level}
+            ruled = of_catalogue.beyond(thresholds.found_alone)
+            start = {"catalogue": catalogue, "confirm": word}
+            start |= {"found from": thresholds.found, "alone from": thresholds.found_alone}
             everything = np.ones(len(weight), bool)
             for name, chosen in [("all", everything), *zip(kinds, by_kind(episodes), strict=True)]:
-                yield start | {"kind": name, **_shares(episodes, of_catalogue, level, weight, chosen)}
+                yield start | {"kind": name, **_shares(episodes, ruled, thresholds.found, weight, chosen)}
 
 
 def curve(kinds: Kinds, calibration: Calibration) -> Iterator[dict[str, Any]]:
-    """The same shares over thresholds, for all kinds together."""
+    """The same shares over thresholds, one for every crop, for all kinds together."""
     weight = weights(kinds)
     everything = np.ones(len(weight), bool)
-    made = {known: claims(kinds, calibration, known) for known in (False, True)}
+    present = Thresholds.from_calibration(calibration).present
+    made = {known: claims(kinds, calibration, present, known) for known in (False, True)}
     for level in (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98):
         for known, catalogue in ((False, "nothing"), (True, "all other products")):
             yield {"catalogue": catalogue, "threshold": level, **_shares(kinds, made[known], level, weight, everything)}

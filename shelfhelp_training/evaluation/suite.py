@@ -36,10 +36,11 @@ class Render:
     seed: int
     frames: int
     products: int
+    size: str = "640x480"
 
     @property
     def command(self) -> str:
-        settings = f"--seed {self.seed} --frames {self.frames} --products {self.products}"
+        settings = f"--seed {self.seed} --frames {self.frames} --products {self.products} --size {self.size}"
         return f"shelfhelp simulate --coco {self.path} {settings}"
 
 

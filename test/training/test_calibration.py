@@ -91,7 +91,8 @@ def test_a_wrong_product_is_named_as_rarely_as_the_word_promises() -> None:
     for word, wrong_named in WRONG_NAMED.items():
         thresholds = Thresholds.from_calibration(calibration, word)
         for known, level in ((False, thresholds.found_alone), (True, thresholds.found)):
-            right, wrong = claims(fresh, calibration, known).rates([level], weight)
+            made = claims(fresh, calibration, thresholds.present, known).beyond(thresholds.found_alone)
+            right, wrong = made.rates([level], weight)
             assert wrong[0] <= 2 * wrong_named + 0.002
             assert right[0] >= 0.25
 
@@ -101,7 +102,7 @@ def test_words_are_in_order() -> None:
     calibration = calibrate([shelves(400, 0.15, seed=3)], "drawn")
     cautious, balanced, eager = (Thresholds.from_calibration(calibration, word) for word in CONFIRM)
     assert cautious.found >= balanced.found >= eager.found
-    assert cautious.found > eager.found
+    assert cautious.found_alone > eager.found_alone
     for thresholds in (cautious, balanced, eager):
         assert thresholds.found_alone >= thresholds.found
 
@@ -153,12 +154,19 @@ def test_sold_out_takes_every_facing_away() -> None:
 def test_the_lowest_level_keeps_its_promise() -> None:
     """Of ten equal searches three are named wrongly, at 0.95, 0.75 and 0.55."""
     level = np.array([0.95, 0.75, 0.55, 0.9, 0.9, 0.9, 0.9, 0.9, 0.0, 0.0])
-    made = Claims(level, np.arange(10) >= 3)
+    made = Claims(level, np.arange(10) >= 3, np.ones(10, bool))
     weight = np.full(10, 0.1)
     assert lowest_level(made, weight, 0.3) == 0.5
     assert lowest_level(made, weight, 0.2) == 0.56
     assert lowest_level(made, weight, 0.1) == 0.76
     assert lowest_level(made, weight, 0.0) == 0.96
+
+
+def test_what_was_not_compared_has_its_own_bar() -> None:
+    """Beyond a bar of 0.8 for crops without comparison, theirs no longer depend on the level."""
+    made = Claims(np.array([0.7, 0.9, 0.7, 0.9]), np.ones(4, bool), np.array([True, True, False, False]))
+    right, _ = made.beyond(0.8).rates([0.5, 0.95], np.ones(4))
+    assert right.tolist() == [3, 1]
 
 
 def crop(product: str, photo: str) -> Crop:
