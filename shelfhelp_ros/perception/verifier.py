@@ -146,8 +146,9 @@ class Verifier:
             odds.append(self.card.apart.log_odds({}))
         if self.reader is not None:
             read = agreement(reference.words(self.reader), crop.words(self.reader))
-            if read.telling:
-                odds.append(self.card.text.log_odds(text_features(read)))
+            # Words in common are those of the family; only words that contradict tell a variety.
+            against = self.card.text.log_odds(text_features(read)) if read.telling else 0.0
+            odds += [against] if against < 0 else []
         return sum(odds) if odds else None
 
 
