@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -36,7 +36,7 @@ class Baseline:
     """A planner to compare with, and the settings with which it does best."""
 
     planner: Callable[..., Planner]
-    settings: GuidanceSettings = GuidanceSettings()
+    settings: GuidanceSettings = field(default_factory=GuidanceSettings)
 
 
 BASELINES = {
@@ -81,6 +81,9 @@ def _mapped(jobs: list[tuple[EpisodesSettings, str, int]], workers: int) -> Iter
     if workers == 1:
         yield from map(_searches_of, jobs)
         return
+    # One thread a process: the workers take every core already.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         yield from pool.imap_unordered(_searches_of, jobs, chunksize=4)
 

@@ -1,0 +1,126 @@
+"""The planner of sentences: the right way, in fewer words, and better the better it knows the person."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from guide_driver import PHRASES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shelfhelp_ros.guidance.gains import Gains
+from shelfhelp_ros.guidance.people import load_gains
+from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
+from shelfhelp_ros.guidance.planner import Offset, WorstAxisFirst
+from shelfhelp_ros.guidance.settings import GuidanceSettings
+from shelfhelp_ros.guidance.wording import direction
+from shelfhelp_ros.simulation.hearing import movements_asked_for
+
+SETTINGS = GuidanceSettings()
+metres = st.floats(-1.5, 1.5)
+
+
+def planner(gains=None, **changes) -> PhrasePlanner:
+    return PhrasePlanner(GuidanceSettings(**changes), PHRASES, gains)
+
+
+def halves(move):
+    return [move] if move.then is None else [move, move.then]
+
+
+@given(metres, metres, metres, st.sampled_from(["imperial", "metric"]))
+@settings(deadline=None, max_examples=60)
+def test_every_half_goes_towards_the_product_and_is_heard_as_meant(x, y, z, units):
+    """Whatever the offset: silence only at the goal, ways that lead there, and words that say them."""
+    offset = Offset("hand", x, y, z)
+    move = planner(units=units).choose(offset)
+    if move is None:
+        assert max(abs(x), abs(y)) <= SETTINGS.side_tolerance
+        assert abs(z) <= SETTINGS.forward_tolerance
+        return
+    text = direction(move, offset, PHRASES, units)
+    heard = movements_asked_for(text)
+    assert len(heard) == len(halves(move)), text
+    for half, asked in zip(halves(move), heard, strict=True):
+        at = {"x": x, "y": y, "z": z}[half.axis]
+        assert half.positive == (at > 0)
+        assert half.metres == at
+        assert ("xyz"[asked.axis], asked.sign > 0) == (half.axis, half.positive), text
+        assert asked.metres == pytest.approx(half.amount.movement), text
+
+
+@given(metres, metres, metres)
+@settings(deadline=None, max_examples=30)
+def test_the_same_offset_gets_the_same_answer(x, y, z):
+    """The guide asks more often than it speaks."""
+    chosen, offset = planner(), Offset("hand", x, y, z)
+    assert chosen.choose(offset) == chosen.choose(offset)
+
+
+@pytest.mark.parametrize("offset", [Offset("camera", 20.0, 3.0, 0.7), Offset("hand", 0.2, 0.1, math.nan)])
+def test_without_a_hand_or_depth_it_is_worst_axis_first(offset):
+    """There is nothing to plan with."""
+    assert planner().choose(offset) == WorstAxisFirst(SETTINGS).choose(offset)
+
+
+def test_two_axes_are_asked_for_in_one_sentence():
+    """A hand that is off on two axes is not told twice."""
+    offset = Offset("hand", 0.2, -0.1, 0.5)
+    move = planner().choose(offset)
+    assert direction(move, offset, PHRASES, "imperial") == "Right 6 inches, then forward about a foot."
+
+
+def test_the_values_are_seconds_to_the_goal():
+    """Nothing where the hand has arrived, a sentence and its movement next to it, and several of them far away."""
+    model = planner()._model
+    solution = model.solve(0.0, 0.22)
+    assert solution.change <= 0.02
+    assert (solution.values[model.end] == 0).all()
+    assert solution.values[~model.end].min() > SETTINGS.reaction + SETTINGS.instruction_price + 1
+    near, far = (int(np.searchsorted(model.grid["z"], at)) for at in (0.1, 0.6))
+    assert solution.values[0, 0, near] + 2 < solution.values[0, 0, far] < solution.values[-1, -1, far] < 40
+
+
+def test_a_hand_among_the_packs_is_drawn_back_before_it_goes_sideways():
+    """Sweeping along the fronts would take the neighbours with it."""
+    move = planner().choose(Offset("hand", 0.25, 0.0, -0.1))
+    assert (move.axis, move.positive, move.then) == ("z", False, None)
+
+
+def test_far_reachers_are_told_less():
+    """After a few movements that went too far the amounts shrink."""
+    offset = Offset("hand", 0.31, 0.0, 0.0)
+    chosen = planner()
+    before = chosen.choose(offset)
+    for _ in range(4):
+        move = chosen.choose(offset)
+        chosen.told(offset, move)
+        moved = 1.6 * move.amount.movement
+        chosen.told(Offset("hand", offset.x - moved, 0.0, 0.0), None)
+    after = chosen.choose(offset)
+    assert chosen.gains.of("x")[0] > 0.2
+    assert chosen.gains.of("y")[0] > 0.1
+    assert after.amount.movement < before.amount.movement
+
+
+def test_nothing_is_learnt_from_a_hand_on_its_way():
+    """Without a place to rest, neither this movement nor the one after it counts."""
+    chosen, offset = planner(), Offset("hand", 0.31, 0.0, 0.0)
+    move = chosen.choose(offset)
+    chosen.told(offset, move)
+    chosen.told(None, move)
+    chosen.told(Offset("hand", -0.2, 0.0, 0.0), None)
+    assert chosen.gains == Gains.prior()
+
+
+def test_a_person_is_remembered(tmp_path, monkeypatch):
+    """What one search taught, the next begins with."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    chosen, offset = planner(person="mia"), Offset("hand", 0.31, 0.0, 0.0)
+    move = chosen.choose(offset)
+    chosen.told(offset, move)
+    chosen.told(Offset("hand", 0.31 - 1.4 * move.amount.movement, 0.0, 0.0), None)
+    assert load_gains("mia") == chosen.gains != Gains.prior()
+    assert planner(person="mia").gains == chosen.gains

@@ -1,0 +1,166 @@
+"""The closed loop without pictures: people and searches repeat themselves, and the rules hold in every one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from shelfhelp_ros.cli.main import cli
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.simulation.episodes import BASELINES, PLANNER, EpisodesSettings, run_episodes, summary
+from shelfhelp_ros.simulation.hearing import movements_asked_for
+from shelfhelp_ros.simulation.listeners import POPULATIONS, Hand, draw_person
+from shelfhelp_ros.simulation.perception_noise import SITUATIONS as MEASURED_SITUATIONS
+from shelfhelp_ros.simulation.perception_noise import PerceptionNoise
+from shelfhelp_ros.simulation.racks import SITUATIONS, TWIN, WANTED, draw_scene
+
+EYE = np.eye(3)
+
+
+def rng(*seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("people", list(POPULATIONS))
+def test_a_number_is_a_person(people: str) -> None:
+    """The same number gives the same person, another one another; gains are those of the population."""
+    population = POPULATIONS[people]
+    drawn = [draw_person(population, 3, number) for number in range(300)]
+    again = [draw_person(population, 3, number) for number in range(300)]
+    gains = np.array([person.gains for person in drawn])
+    assert (gains == np.array([person.gains for person in again])).all()
+    assert len(np.unique(gains)) == gains.size
+    spread = np.hypot(population.person_spread, population.axis_spread)
+    assert np.exp(np.log(gains).mean()) == pytest.approx(population.gain, rel=0.1)
+    assert np.log(gains).std() == pytest.approx(spread, rel=0.15)
+
+
+def test_a_hand_goes_as_far_as_its_person_does() -> None:
+    """On average over many movements: the study's distance times the person's gain."""
+    person = draw_person(POPULATIONS["fitted"], 0, 1)
+    rack = draw_scene(SITUATIONS[0], rng(1)).rack
+    reached = []
+    for number in range(60):
+        hand = Hand(person, np.array([0.0, 0.0, 0.2]), rng(number))
+        hand.hear("6 inches to the left.", "aim", EYE, 0.0, 0.1)
+        for tick in range(100):
+            hand.step(0.05 * (tick + 1), 0.05, rack)
+        reached.append(float(-hand.position @ person.axes[:, 0]))
+    moved = [length for length in reached if length > 0.05]
+    assert len(moved) >= 54
+    assert np.median(moved) == pytest.approx(0.19 * person.gains[0], rel=0.15)
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
+def test_every_situation_is_what_it_says(situation) -> None:
+    """The wanted product is there unless it is absent, a near-duplicate only where one is due, and the hand is free."""
+    for seed in range(5):
+        scene = draw_scene(situation, rng(seed))
+        assert scene.present == (situation.perception != "absent")
+        assert bool((scene.rack.products == TWIN).any()) == (situation.perception == "twin")
+        assert len(scene.rack.points(WANTED)) == (situation.facings if scene.present else 0)
+        assert (scene.moves is not None) == situation.moves
+        moved, touched = scene.rack.slide(scene.hand, np.zeros(3))
+        assert touched is None
+        assert moved == pytest.approx(scene.hand)
+
+
+def test_a_front_stops_the_hand() -> None:
+    """Straight into the wanted product: the finger ends at its front and touches it."""
+    scene = draw_scene(SITUATIONS[0], rng(2))
+    front = scene.rack.points(WANTED)[0]
+    point, touched = front - [0, 0, 0.1], None
+    for _ in range(20):
+        point, touched = scene.rack.slide(point, np.array([0.0, 0.0, 0.01]))
+    assert touched == WANTED
+    assert front[2] - 0.02 < point[2] < front[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("A little to the left.", [(0, -1, 0.10)]),
+        ("To the right.", [(0, 1, 0.22)]),
+        ("Far left.", [(0, -1, 0.42)]),
+        ("Up 6 inches.", [(1, -1, 0.19)]),
+        ("About a foot and a half to the left.", [(0, -1, 0.4572)]),
+        ("Right about a foot and a half and up a little.", [(0, 1, 0.4572), (1, -1, 0.10)]),
+        ("Left an inch, then forward about 2 feet.", [(0, -1, 0.058), (2, 1, 0.6096)]),
+        ("It is straight ahead. Reach forward about a foot.", [(2, 1, 0.3048)]),
+        ("Turn a little to the left.", []),
+        ("I lost sight of it. Hold still.", []),
+        ("", []),
+    ],
+)
+def test_what_a_person_makes_of_a_sentence(text: str, asked: list) -> None:
+    """Protects the agreement with the guide's English phrases."""
+    heard = movements_asked_for(text)
+    assert [(one.axis, one.sign) for one in heard] == [one[:2] for one in asked]
+    assert [one.metres for one in heard] == pytest.approx([one[2] for one in asked], abs=0.002)
+
+
+def test_the_measured_perception_covers_every_situation() -> None:
+    """The file that ships: runs of each kind, errors of millimetres to centimetres, verdicts that add up."""
+    noise = PerceptionNoise.load()
+    assert {run.situation for run in noise.runs} == set(MEASURED_SITUATIONS)
+    assert 0.05 < noise.latency < noise.latency_p95 < 0.5
+    for run in noise.runs:
+        assert np.abs([run.offset, run.jitter]).max() < 0.1
+        assert run.clear.shares.sum() == pytest.approx(1)
+        assert run.clear.draw(rng(0)) in run.clear.names
+
+
+@pytest.mark.parametrize("text", ["", "version: 1", "version: 2\nruns: []", "[", "version: 1\nruns: [{}]"])
+def test_a_file_that_holds_no_measurements(tmp_path, text: str) -> None:
+    """One line that says how to make it."""
+    (tmp_path / "noise.yaml").write_text(text)
+    with pytest.raises(ShelfHelpError, match=r"measure|perception_noise"):
+        PerceptionNoise.load(tmp_path / "noise.yaml")
+
+
+def test_searches_are_the_same_whatever_the_workers() -> None:
+    """Seed and number decide, not the process; nothing is spoken on old data or over another sentence."""
+    settings = EpisodesSettings(episodes=6, seed=4, planners=(PLANNER, "worst_axis_first"))
+    records = run_episodes(settings, workers=1)
+    assert json.dumps(records) == json.dumps(run_episodes(settings, workers=2))
+    assert [(r["planner"], r["episode"]) for r in records] == [(p, e) for p in settings.planners for e in range(6)]
+    figures = summary(records)
+    assert figures["success_rate"] > 0.4
+    assert figures["stale_directions"] == figures["overlapping_instructions"] == 0
+
+
+def test_unknown_people_are_refused() -> None:
+    """By their name."""
+    with pytest.raises(ShelfHelpError, match="giants"):
+        run_episodes(EpisodesSettings(people="giants"))
+
+
+def test_the_command_writes_figures_and_a_page(tmp_path) -> None:
+    """A few searches with every planner: JSON with all that is promised, and a page that needs no other file."""
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+    json_file, page = tmp_path / "out" / "episodes.json", tmp_path / "episodes.html"
+    arguments = ["simulate", "--episodes", "4", "--seed", "2", "--people", "wild", "--json", str(json_file)]
+    answer = CliRunner().invoke(cli, [*arguments, "--report", str(page)])
+    assert answer.exit_code == 0, answer.output
+    found = json.loads(json_file.read_text())
+    promised = (
+        "success_rate", "median_seconds", "p90_seconds", "median_instructions", "wrong_item_rate", "stale_directions"
+    )  # fmt: skip
+    assert all(key in found for key in (*promised, "seed", "population", "commit"))
+    assert set(found["baselines"]) == set(BASELINES)
+    assert all(key in figures for figures in found["baselines"].values() for key in promised)
+    assert len(found["records"]) == 4 * (1 + len(BASELINES))
+    text = page.read_text()
+    assert text.count("data:image/svg+xml;base64,") == 5
+    assert "http" not in text
+
+
+def test_files_without_episodes_are_refused(tmp_path) -> None:
+    """A slip, and not a run of something else."""
+    answer = CliRunner().invoke(cli, ["simulate", "--image", str(tmp_path / "a.png"), "--json", "x.json"])
+    assert answer.exit_code == 2
+    assert "--episodes" in answer.output
