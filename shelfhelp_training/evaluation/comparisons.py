@@ -107,7 +107,7 @@ def _part(rows: npt.NDArray[np.int64], kept: Flags, rng: np.random.Generator) ->
     """Some of N rows, as many as a view of a random size shows: those that are ``kept`` (N), and others by chance."""
     size = int(np.exp(rng.uniform(*np.log(VIEW))))
     order = np.concatenate([np.flatnonzero(kept), rng.permutation(np.flatnonzero(~kept))])
-    return rows[np.sort(order[: max(size, int(kept.sum()))])]
+    return np.asarray(rows[np.sort(order[: max(size, int(kept.sum()))])], np.int64)
 
 
 def read_sets(path: Path) -> list[RetrievalSet]:

@@ -124,7 +124,7 @@ def write(image: ImageArray, path: Path, most_bytes: int = 150_000) -> None:
 
 
 def _side(crop: Crop) -> int:
-    return max(crop.tight.shape[:2])
+    return int(max(crop.tight.shape[:2]))
 
 
 def _cell(crop: Crop, caption: str, colour: tuple[int, int, int]) -> ImageArray:

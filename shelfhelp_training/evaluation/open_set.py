@@ -37,7 +37,7 @@ def rows(
         for word in CONFIRM:
             thresholds = Thresholds.from_calibration(calibration, word)
             ruled = of_catalogue.beyond(thresholds.found_alone)
-            start = {"catalogue": catalogue, "confirm": word}
+            start: dict[str, Any] = {"catalogue": catalogue, "confirm": word}
             start |= {"found from": thresholds.found, "alone from": thresholds.found_alone}
             everything = np.ones(len(weight), bool)
             for name, chosen in [("all", everything), *zip(kinds, by_kind(episodes), strict=True)]:

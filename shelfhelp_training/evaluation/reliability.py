@@ -77,7 +77,7 @@ def cross_fit(kinds: Kinds, fit: Fit) -> Forecasts:
         judged = np.flatnonzero((family == i) & (photo == j))
         if len(judged):
             forecast = _fit_on(everything, weight, (family != i) & (photo != j), fit)
-            probability[judged] = [forecast(everything[row]) for row in judged]
+            probability[judged] = [forecast(everything[int(row)]) for row in judged]
     return Forecasts(probability, _right(everything), weight)
 
 
@@ -95,8 +95,7 @@ def leave_kind_out(kinds: Kinds, fit: Fit) -> Forecasts:
 
 
 def _fit_on(episodes: Sequence[Episode], weight: Doubles, chosen: Flags, fit: Fit) -> Forecast:
-    rows = np.flatnonzero(chosen)
-    return fit([episodes[row] for row in rows], weight[rows])
+    return fit([e for e, inside in zip(episodes, chosen, strict=True) if inside], weight[chosen])
 
 
 def _right(episodes: Sequence[Episode]) -> Flags:

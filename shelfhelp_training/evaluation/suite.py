@@ -91,12 +91,16 @@ def read_suite(path: Path) -> Suite:
     """The suite of a YAML file. Raises ShelfHelpError when it is none."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        stages = [Stage(**{k: tuple(v) if isinstance(v, list) else v for k, v in s.items()}) for s in raw["stages"]]
+        stages = [_stage(**stage) for stage in raw["stages"]]
         tables = [Table(**table) for table in raw["tables"]]
         renders = [Render(**render) for render in raw["renders"]]
         return Suite(tuple(stages), tuple(tables), tuple(renders), **raw["tolerance"])
     except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         raise ShelfHelpError(f"{path} is not an evaluation suite: {error}") from error
+
+
+def _stage(name: str, command: str, needs: Sequence[str] = (), renders: Sequence[str] = ()) -> Stage:
+    return Stage(name, command, tuple(needs), tuple(renders))
 
 
 class Runner:
