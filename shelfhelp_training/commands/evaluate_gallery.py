@@ -49,7 +49,7 @@ def command(
     for row in gallery.summary(comparison, found):
         kind = row["first"]
         click.echo(
-            json.dumps({"test_set": name, **{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}})
+            json.dumps({"set": name, **{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}})
         )
         of_kind = gallery.worst(comparison, found, kind, rows)
         gallery.write(gallery.sheet(comparison, of_kind), output / f"{kind.replace(' ', '-')}.jpg")
