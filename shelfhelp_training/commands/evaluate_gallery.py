@@ -48,9 +48,7 @@ def command(
     failures = []
     for row in gallery.summary(comparison, found):
         kind = row["first"]
-        click.echo(
-            json.dumps({"set": name, **{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}})
-        )
+        click.echo(json.dumps({"set": name, **{k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}}))
         of_kind = gallery.worst(comparison, found, kind, rows)
         gallery.write(gallery.sheet(comparison, of_kind), output / f"{kind.replace(' ', '-')}.jpg")
         failures += of_kind if kind != "right" else []
