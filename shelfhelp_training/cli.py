@@ -20,6 +20,7 @@ EXPORTS = {
     "calibrate": ("export_calibration", "probabilities and thresholds of an exported encoder"),
     "detector": ("export_detector", "a detector checkpoint to ONNX with its card"),
     "encoder": ("export_encoder", "an encoder checkpoint to ONNX with its card"),
+    "precision": ("export_precision", "both networks in half precision or eight bits, with the measured loss"),
 }
 EVALUATIONS = {
     "all": ("evaluate_all", "every published figure again, and whether it is as published"),
