@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 @catalogue_option
 @confirm_option
 @click.option("--verify/--no-verify", default=True, show_default=True, help="Look twice before naming one.")
+@click.option("--read", is_flag=True, help="Read the words for it, too (extra `text`).")
 @tiled_option
 @annotate_option
 @model_options
@@ -51,6 +52,7 @@ def command(
     catalogue: Path | None,
     confirm: str,
     verify: bool,
+    read: bool,
     tiled: float,
     annotate: Path | None,
     models: Path | None,
@@ -63,8 +65,8 @@ def command(
     match has a box in pixels, the cosine similarity to the reference as its score, and the calibrated probability that
     it is the product. With a catalogue, by --catalogue or --product, its other products count as rivals.
 
-    The likeliest matches are looked at twice: the reference is laid over them and, with the extra `text`, the words on
-    both are read. "verified" says whether that confirms the product (true), refutes it (false) or cannot tell (null);
+    The likeliest matches are looked at twice: the reference is laid over them and, with --read, the words on both are
+    read. "verified" says whether that confirms the product (true), refutes it (false) or cannot tell (null);
     "words" are those that were read.
 
     \b
@@ -88,7 +90,7 @@ def command(
         target = _catalogue_target(product, catalogue, index)
     else:
         target = _photo_target(references, detector, encoder, matcher, index)
-    sight = _second_sight(models, threads, catalogue) if verify else None
+    sight = _second_sight(models, threads, catalogue, read) if verify else None
     pictures, copies = Pictures(images), DrawnCopies(annotate) if annotate is not None else None
     for path, image in pictures:
         scene = Scene.look(image, detector, encoder, tiled)
@@ -135,7 +137,7 @@ def _photo_target(
     return Target.from_references("", references[0].stem, studied.embeddings, index, matcher, pictures)
 
 
-def _second_sight(models: Path | None, threads: int | None, path: Path | None) -> SecondSight:
+def _second_sight(models: Path | None, threads: int | None, path: Path | None, read: bool) -> SecondSight:
     from shelfhelp_ros.catalogue.store import Catalogue
     from shelfhelp_ros.perception.finding import SecondSight
     from shelfhelp_ros.perception.second_look import References
@@ -145,7 +147,7 @@ def _second_sight(models: Path | None, threads: int | None, path: Path | None) -
         with Catalogue.existing(path) as catalogue:
             return catalogue.crops(product_id)
 
-    return SecondSight(Verifier.load(models, threads or 2), References(crops_of))
+    return SecondSight(Verifier.load(models, threads or 2, read), References(crops_of))
 
 
 def _find(

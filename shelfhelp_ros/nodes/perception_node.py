@@ -62,8 +62,8 @@ SETTINGS = (
     Setting("confirm", _DEFAULTS.confirm, "how sure to be before a product is named", choices=CONFIRM),
     Setting(
         "second_look",
-        "auto",
-        "what a product is looked at with before it is named; auto: likeness, and text where that extra is installed",
+        "likeness",
+        "what a product is looked at with before it is named; text: also the words on it, with the extra `text`",
         choices=SECOND_LOOKS,
         fixed=True,
     ),
@@ -179,8 +179,7 @@ class PerceptionNode(LifecycleNode):
     def _load_verifier(self, folder: Path | None) -> Verifier | None:
         kind = self.parameters["second_look"]
         # One thread: the perception loop needs the others.
-        text = None if kind == "auto" else kind == "text"
-        return None if kind == "off" else Verifier.load(folder, threads=1, text=text)
+        return None if kind == "off" else Verifier.load(folder, threads=1, text=kind == "text")
 
     def _settings(self, changes: dict[str, Value]) -> PipelineSettings:
         def value(name: str) -> Any:

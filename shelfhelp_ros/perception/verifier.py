@@ -20,13 +20,12 @@ from shelfhelp_ros.inference.models import default_model_folder
 from shelfhelp_ros.perception.likeness import Likeness, compare, overlay
 from shelfhelp_ros.perception.local_features import Alignment, LocalFeatures, align
 from shelfhelp_ros.perception.text import Agreement, TextReader, Word, agreement
-from shelfhelp_ros.perception.text import available as text_available
 from shelfhelp_ros.resources import PACKAGE
 from shelfhelp_ros.sightings import ImageArray
 
 CARD = "verifier.json"
-# What a second look can be made with; auto: likeness, and text where the extra is installed.
-SECOND_LOOKS = ("auto", "likeness", "text", "off")
+# What a second look can be made with; text: likeness and the words.
+SECOND_LOOKS = ("likeness", "text", "off")
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class SecondLook:
 
 
 class Verifier:
-    """Looks twice, with the text where the extra ``text`` is installed."""
+    """Looks twice: at the pictures, and at the words when it has a reader."""
 
     def __init__(self, card: VerifierCard, reader: TextReader | None = None, likeness: bool = True) -> None:
         """``reader`` None leaves the words out; ``likeness`` False leaves the pictures out (to measure their share)."""
@@ -118,13 +117,12 @@ class Verifier:
         self._likeness = likeness
 
     @classmethod
-    def load(cls, folder: Path | None = None, threads: int = 2, text: bool | None = None) -> Verifier:
-        """The verifier of a model folder; ``text`` None reads words when the extra is installed.
+    def load(cls, folder: Path | None = None, threads: int = 2, text: bool = False) -> Verifier:
+        """The verifier of a model folder; with ``text`` it also reads the words.
 
-        Raises ShelfHelpError when its card cannot be used, or when ``text`` is demanded and not installed.
+        Raises ShelfHelpError when its card cannot be used, or when the extra `text` is asked for and not installed.
         """
-        reads = text_available() if text is None else text
-        return cls(VerifierCard.load(folder), TextReader(threads) if reads else None)
+        return cls(VerifierCard.load(folder), TextReader(threads) if text else None)
 
     def look(self, crop: View, references: Sequence[View]) -> SecondLook:
         """Look at a crop with the references of one product beside it; the one that agrees best counts."""
