@@ -12,19 +12,25 @@ PATH = click.Path(path_type=Path)
 @click.command("encoder")
 @click.option(
     "--checkpoint", "checkpoints", type=PATH, required=True, multiple=True,
-    help="Checkpoint of `shelfhelp-train metric`; the weights of several are averaged.",
+    help="Checkpoint of `shelfhelp-train metric`; of several the weights are averaged, one named twice counts double.",
 )  # fmt: skip
 @click.option("--output", type=PATH, required=True, help="Where the ONNX file goes; its card goes beside it.")
 @click.option("--name", default="efficientnet-lite0-products", show_default=True, help="Name of the model in its card.")
 @click.option("--version", default="1", show_default=True, help="Version of the model in its card.")
 @click.option(
+    "--early", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+    help="Share that features of an early stage keep in the projection.",
+)  # fmt: skip
+@click.option(
     "--calibration", type=PATH, help="Held-out sets to fit probabilities on, such as config/training/calibration.yaml."
 )
-def command(checkpoints: tuple[Path, ...], output: Path, name: str, version: str, calibration: Path | None) -> None:
+def command(
+    checkpoints: tuple[Path, ...], output: Path, name: str, version: str, early: float, calibration: Path | None
+) -> None:
     """Export an encoder, after checking that ONNX Runtime gives what PyTorch gives, and calibrate it."""
     from shelfhelp_training.methods.metric_export import calibrate_encoder, export_encoder
 
-    card = export_encoder(checkpoints, output, name, version)
+    card = export_encoder(checkpoints, output, name, version, early)
     if calibration is not None:
         card = calibrate_encoder(output, calibration)
         click.echo(f"calibration {card.calibration}", err=True)

@@ -112,6 +112,11 @@ class ProductEncoder(nn.Module):
         return F.normalize(embeddings)
 
     @torch.no_grad()
+    def damp_early(self, share: float) -> None:
+        """Let the early features count for ``share`` of what the projection gives them now."""
+        self.projection.weight[:, self.TOP_CHANNELS + self.MIDDLE_CHANNELS * 3 :] *= share
+
+    @torch.no_grad()
     def fit_projection(self, features: Tensor, whitening: float = 0.5) -> None:
         """Set the projection to the principal directions of M×``FEATURES`` features.
 

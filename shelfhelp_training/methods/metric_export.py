@@ -29,19 +29,23 @@ TOLERANCE = 1e-4
 HALF_TOLERANCE = 2e-3
 
 
-def export_encoder(checkpoints: Sequence[Path], output: Path, name: str, version: str) -> ModelCard:
+def export_encoder(checkpoints: Sequence[Path], output: Path, name: str, version: str, early: float = 1.0) -> ModelCard:
     """Export the encoder of ``MetricTraining`` checkpoints; returns the card that was written, without calibration.
 
     Of several checkpoints of one ancestry the weights are averaged, which keeps what the earlier one knew and the later
     one forgot (Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022). The card's record is that of the
-    first, with those of the others under ``averaged_with``.
+    first, with those of the others under ``averaged_with``. ``early`` is the share that the early features keep in the
+    projection: they tell near-duplicates apart, and light and angle too.
     """
     training, (height, width) = load_encoder(checkpoints[0])
     others = [load_encoder(checkpoint)[0] for checkpoint in checkpoints[1:]]
     average_weights(training, others)
+    training.encoder.damp_early(early)
     record = read_record(checkpoints[0])
     if others:
         record["averaged_with"] = [read_record(checkpoint) for checkpoint in checkpoints[1:]]
+    if early != 1:
+        record["early"] = early
     encoder = training.encoder.to(memory_format=torch.contiguous_format)
     card = ModelCard(
         task="embedding",

@@ -332,7 +332,7 @@ def test_held_out_groceries_are_those_of_the_split(photos: Path) -> None:
     held_out = set(load_split("grocerystore_products", "test"))
     everything = {path.name for path in (photos / "grocerystore_packages" / "test").iterdir()}
     assert set(load_split("grocerystore_products", "train")) | held_out == everything
-    for name in ("metric.yaml", "metric_shelves.yaml"):
+    for name in ("metric.yaml",):
         parts = {part.role: part for part in read_parts(CONFIGS / name)}
         for role, part in parts.items():
             for source in part.sources:

@@ -72,6 +72,20 @@ def test_the_memory_forgets_the_oldest() -> None:
     assert not memory.vectors.requires_grad
 
 
+def test_a_resumed_training_remembers() -> None:
+    """The memory travels in the checkpoint, and only there: the exported network has none."""
+    first, second = (MetricTraining(dimensions=4, pretrained=False, memory=8) for _ in range(2))
+    assert first.memory is not None
+    assert second.memory is not None
+    first.memory.add(torch.eye(4), torch.arange(4))
+    checkpoint: dict[str, object] = {}
+    first.on_save_checkpoint(checkpoint)
+    second.on_load_checkpoint(checkpoint)
+    torch.testing.assert_close(second.memory.vectors, torch.eye(4))
+    assert second.memory.labels.tolist() == [0, 1, 2, 3]
+    assert not [name for name in first.state_dict() if "memory" in name]
+
+
 @pytest.mark.parametrize("loss", ["multi_similarity", "supervised_contrastive"])
 def test_a_remembered_product_weighs_in(loss: str) -> None:
     """A wrong product in the memory that looks like a crop raises the loss; one that does not changes it little."""
@@ -166,7 +180,7 @@ def trained(photographed: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     losses = Losses()
     trainer = make_trainer(folder, EPOCHS)
     trainer.callbacks.append(losses)  # type: ignore[attr-defined]
-    module = MetricTraining(dimensions=32, warm_up=4, learning_rate=4e-4, projection_rate=1e-3, memory=48)
+    module = MetricTraining(dimensions=32, warm_up=4, learning_rate=4e-4, projection_rate=1e-3)
     trainer.fit(module, datamodule=make_data(photographed))
     return folder, losses.losses
 
@@ -194,7 +208,7 @@ def test_a_resumed_training_ends_at_the_same_weights(
 ) -> None:
     """Training that was interrupted after the first epoch is the same training."""
     folder, _ = trained
-    module = MetricTraining(dimensions=32, warm_up=4, learning_rate=4e-4, projection_rate=1e-3, memory=48)
+    module = MetricTraining(dimensions=32, warm_up=4, learning_rate=4e-4, projection_rate=1e-3)
     trainer = make_trainer(tmp_path, EPOCHS)
     trainer.fit(module, datamodule=make_data(photographed), ckpt_path=folder / "epoch=0.ckpt", weights_only=False)
     once = load_encoder(folder / "last.ckpt")[0].state_dict()
@@ -261,6 +275,19 @@ def test_the_export_is_calibrated_and_agrees_with_pytorch(
         expected = training(torch.stack([data.val_dataloader().dataset[i][0] for i in range(20)])).numpy()
     np.testing.assert_allclose(np.sum(found * expected, axis=1), 1, atol=1e-4)
     onnx.checker.check_model(onnx.load(str(model)))
+
+
+def test_damped_early_features_count_less() -> None:
+    """With share nought the early stage's colours no longer move the vector; what the deeper ones say stays."""
+    encoder = ProductEncoder(dimensions=8, pretrained=False)
+    features = torch.rand(2, encoder.FEATURES)
+    changed = features.clone()
+    changed[:, -encoder.EARLY_CHANNELS * 8 :] = 0
+    with torch.no_grad():
+        deep = encoder.projection(changed)
+        assert not torch.allclose(encoder.projection(features), deep)
+        encoder.damp_early(0)
+        torch.testing.assert_close(encoder.projection(features), deep)
 
 
 def test_checkpoints_are_averaged(trained: tuple[Path, list[float]]) -> None:
