@@ -169,6 +169,7 @@ def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float]:
 def main(output: Path, bench: Path, shelves: int, models: Path | None) -> None:
     """Measure perception on rendered shelves and write its errors to OUTPUT."""
     latency = latency_of(bench, *CASE)
+    at_start = commit()
     detector, encoder = Detector.load(models), Encoder.load(models)
     cases = [(situation, distance) for situation in SITUATIONS for distance in DISTANCES]
     rows = []
@@ -183,7 +184,7 @@ def main(output: Path, bench: Path, shelves: int, models: Path | None) -> None:
         "version": VERSION,
         "command": f"python -m shelfhelp_ros.benchmark.perception_noise FILE --bench BENCH --shelves {shelves}",
         "latency": latency,
-        "commit": commit(),
+        "commit": at_start,
         "machine": machine(),
         "frames_a_run": FRAMES,
         "frames_a_second": round(1e9 / PERIOD_NS, 2),

@@ -20,9 +20,10 @@ def run_many(episodes: int, seed: int, people: str, json_file: Path | None, repo
     from shelfhelp_ros.simulation.episodes import EpisodesSettings, results, run_episodes
 
     settings = EpisodesSettings(episodes, seed, people)
+    at_start = commit()
     with tqdm(total=episodes * len(settings.planners), unit="episode", desc="simulating") as bar:
         records = run_episodes(settings, progress=bar.update)
-    found = results(records, settings, commit())
+    found = results(records, settings, at_start)
     if json_file is not None:
         _write(json_file, json.dumps(found, indent=1, allow_nan=False) + "\n")
     if report is not None:
