@@ -125,12 +125,12 @@ def test_vectors_have_length_one_and_frozen_stages_no_gradient() -> None:
 @pytest.fixture(scope="module")
 def photographed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("products")
-    photograph_products(folder / "train", seed=1, count=40, photos=3)
+    photograph_products(folder / "train", seed=1, count=90, photos=3)
     photograph_products(folder / "held_out", seed=2, count=40, photos=4)
     return folder
 
 
-def make_data(folder: Path, batches: int = 12) -> CropData:
+def make_data(folder: Path, batches: int = 20) -> CropData:
     return CropData(
         train=[CropSource("folders", "seen", "train")],
         validate=[CropSource("folders", "unseen", "held_out")],
