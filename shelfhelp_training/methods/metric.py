@@ -41,7 +41,7 @@ class GeneralisedMean(nn.Module):
 
 def cells(x: Tensor, rows: int, columns: int) -> Tensor:
     """N×C×H×W to N×(C·rows·columns) of length one: the mean of each cell of a grid. H and W are multiples of it."""
-    means = x.unflatten(2, (rows, -1)).unflatten(4, (columns, -1)).mean(dim=(3, 5))
+    means = torch.unflatten(torch.unflatten(x, 2, (rows, -1)), 4, (columns, -1)).mean(dim=(3, 5))
     return F.normalize(means.flatten(1))
 
 
