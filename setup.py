@@ -78,7 +78,7 @@ EXTRAS = {
         "torchmetrics>=1.4,<2",
         "torchvision>=0.20,<1",
     ],
-    "text": ["rapidfuzz>=3.6,<4", "rapidocr>=3.4,<4"],
+    "text": ["rapidfuzz>=3.6,<4", "rapidocr>=3.10,<4"],
     # What MediaPipe really needs for hands. It is itself in scripts/hand-packages.txt: it asks for a second OpenCV.
     "hands": ["certifi>=2023.7.22", "matplotlib>=3.8,<4"],
     "voice": ["hibari-tts>=0.2.1,<0.3"],
