@@ -94,6 +94,8 @@ class GuidanceNode(LifecycleNode):
         try:
             self._phrases = Phrases.load(self.parameters["language"], Path(path).expanduser() if path else None)
             self._settings = self._read_settings({})
+            # Plans are made here and kept, so that activating is immediate.
+            Guide(self._settings, self._phrases)
         except Exception as error:
             # rclpy would swallow anything else without a word.
             internal = "" if isinstance(error, ShelfHelpError) else f"internal error: {type(error).__name__}: "
