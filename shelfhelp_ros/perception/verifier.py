@@ -136,7 +136,7 @@ class Verifier:
 
     def _log_odds(self, crop: View, reference: View) -> float | None:
         odds = []
-        alignment = align(reference.features, crop.features) if self._likeness else None
+        alignment = align(reference.features, crop.features) if self._likeness and clear(crop) else None
         likeness = compare(overlay(reference.features, crop.features, alignment)) if alignment is not None else None
         if alignment is not None and likeness is not None:
             odds.append(self.card.likeness.log_odds(likeness_features(alignment, likeness)))
@@ -150,6 +150,12 @@ class Verifier:
         return sum(odds) if odds else None
 
 
+def clear(view: View) -> bool:
+    """Whether a picture has pixels enough to be laid over another one: the print of a distant pack is blurred away, and
+    agrees with its own reference no better than with a look-alike's."""
+    return min(view.image.shape[:2]) >= _CLEAR
+
+
 def detailed(view: View) -> bool:
     """Whether a picture shows so much of a pack that it can be laid over another one of the same pack: not the few
     pixels of a distant or slim one."""
@@ -157,6 +163,7 @@ def detailed(view: View) -> bool:
 
 
 # Pixels of the shorter side as photographed, and local features.
+_CLEAR = 96
 _WIDE, _RICH = 140, 300
 
 
