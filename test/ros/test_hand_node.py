@@ -182,8 +182,11 @@ def test_mediapipe_looks_at_frames_and_finds_no_hand_on_a_wall(graph: Graph) -> 
     pytest.importorskip("mediapipe", reason="MediaPipe is not installed: scripts/setup hands")
     node = start(graph, source="mediapipe")
     told, camera = graph.listen(DiagnosticArray, "/diagnostics", RESULT), graph.camera()
-    said = told.wait_for(lambda m: values(m)["frames a second"] != "0", lambda: camera.publish(EMPTY, SHELF))
-    assert status_of(said).message == "no hand seen yet"
+    # A busy machine may be too slow for a second or two, and says so.
+    said = told.wait_for(
+        lambda m: values(m)["frames a second"] != "0" and status_of(m).message == "no hand seen yet",
+        lambda: camera.publish(EMPTY, SHELF),
+    )
     assert values(said)["source"] == "MediaPipe hand landmarker"
     assert values(said)["faults"] == "0"
     node.trigger_deactivate()
