@@ -341,7 +341,9 @@ class Guide:
         """Whether it may be said now; what tells of a place has to have been seen after the person had time to act."""
         if saying.fades and saying.stamp_ns is not None and now_ns - saying.stamp_ns > FRESH_NS - _TO_BEGIN_NS:
             return False
-        if saying.soon:
+        if saying.urgency >= Urgency.HIGH:
+            free = True
+        elif saying.soon:
             free = self._pacing.speech_over(now)
         else:
             age = 0.0 if saying.stamp_ns is None else max(0.0, (now_ns - saying.stamp_ns) / 1e9)
@@ -361,7 +363,8 @@ class Guide:
     def _saying(self, now: float, now_ns: int, asked: bool = False) -> _Saying | None:
         """What could be said in this phase; ``asked`` leaves out the time that a phase is given to settle."""
         if self._phase is Phase.STALE:
-            return self._notice("waiting_for_camera" if asked else "stale", "stale")
+            # Whoever moves on after words from before the camera was lost moves blindly: this one does not wait.
+            return replace(self._notice("waiting_for_camera" if asked else "stale", "stale"), urgency=Urgency.HIGH)
         sighting = self._fresh_sighting(now_ns)
         if sighting is None:
             return None

@@ -12,7 +12,8 @@ from shelfhelp_ros.guidance.phases import Phase
 class Urgency(IntEnum):
     """How an instruction treats what is being said. The values are those of ``Instruction.msg``.
 
-    LOW and NORMAL wait for their turn; HIGH, an answer to what the person asked, and STOP cut off what is being said.
+    LOW and NORMAL wait for their turn; HIGH, an answer to what the person asked or word that the camera is lost, and
+    STOP cut off what is being said.
     """
 
     LOW = 0

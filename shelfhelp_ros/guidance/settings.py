@@ -49,7 +49,7 @@ class GuidanceSettings:
     hand_spread: float = _number(0.15, 0.01, 1.0, "a hand position less certain than this is not used, metres")
     hand_timeout: float = _number(1.0, 0.3, 10.0, "a hand not seen for this long is said to be out of view")
     hand_forget: float = _number(6.0, 1.0, 60.0, "a hand not seen for this long is no longer waited for")
-    stale_after: float = _number(0.8, 0.3, 5.0, "a picture missing for this long is said to be missing")
+    stale_after: float = _number(0.35, 0.3, 5.0, "a picture missing for this long is said to be missing")
     stale_after_start: float = _number(3.0, 0.3, 30.0, "the same for the first picture after the start")
     reaction: float = _number(0.4, 0.0, 3.0, "time from the end of speech to the beginning of the movement")
     movement_speed: float = _number(0.3, 0.05, 2.0, "speed of the person's movement, metres a second")

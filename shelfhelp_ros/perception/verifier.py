@@ -153,13 +153,13 @@ class Verifier:
 def clear(view: View) -> bool:
     """Whether a picture has pixels enough to be laid over another one: the print of a distant pack is blurred away, and
     agrees with its own reference no better than with a look-alike's."""
-    return min(view.image.shape[:2]) >= _CLEAR
+    return bool(min(view.image.shape[:2]) >= _CLEAR)
 
 
 def detailed(view: View) -> bool:
     """Whether a picture shows so much of a pack that it can be laid over another one of the same pack: not the few
     pixels of a distant or slim one."""
-    return min(view.image.shape[:2]) >= _WIDE and len(view.features) >= _RICH
+    return bool(min(view.image.shape[:2]) >= _WIDE) and len(view.features) >= _RICH
 
 
 # Pixels of the shorter side as photographed, and local features.
