@@ -381,7 +381,7 @@ class Guide:
         if awaited is not None:
             return self._notice("hand_lost", "hand_lost") if asked or awaited > self.settings.hand_timeout else None
         if self._phase is Phase.CONFIRM:
-            return self._notice("confirm", "confirm") if settled >= self.settings.confirm_settle else None
+            return self._notice("contact", "confirm") if settled >= self.settings.confirm_settle else None
         view = self._view(now_ns)
         return self._direction(view, view.move) if view is not None and view.move is not None else None
 

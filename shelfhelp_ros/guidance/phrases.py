@@ -19,7 +19,7 @@ _SIDES = ("left", "right", "up", "down")
 #: Every key with the words in braces that it has to hold.
 REQUIRED: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("start", "done", "found_before", "absent"), frozenset({"name"})),
-    **dict.fromkeys(("confirm", "no_target", "stopped", "stale", "hand_lost", "waiting_for_camera"), frozenset()),
+    **dict.fromkeys(("contact", "no_target", "stopped", "stale", "hand_lost", "waiting_for_camera"), frozenset()),
     **{f"turn.{side}.{size}": frozenset() for side in _SIDES for size in ("little", "plain", "far")},
     **{f"move.{way}.known": frozenset({"distance"}) for way in (*_SIDES, "forward", "back")},
     **{f"move.{way}.unknown": frozenset() for way in (*_SIDES, "forward", "back")},
@@ -29,7 +29,11 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     **{f"part.{way}": frozenset({"distance"}) for way in (*_SIDES, "forward", "back")},
     **dict.fromkeys(("pair.together", "pair.after"), frozenset({"first", "second"})),
     **{f"scan.{side}": frozenset() for side in _SIDES},
-    **dict.fromkeys(("lost.first", "lost.again", "ambiguous.closer"), frozenset()),
+    **dict.fromkeys(("confirm.lift", "confirm.turn", "confirm.closer"), frozenset()),
+    "confirm.untold": frozenset({"name"}),
+    **{f"wrong.{side}": frozenset() for side in (*_SIDES, "unknown")},
+    **dict.fromkeys(("blocked.hand", "blocked.obstacle", "blocked.reach"), frozenset()),
+    **dict.fromkeys(("lost.first", "lost.again", "ambiguous.closer", "ambiguous.try"), frozenset()),
     **dict.fromkeys(("ambiguous.sides", "ambiguous.stacked"), frozenset({"first", "second"})),
     **dict.fromkeys(("ambiguous.twins", "ambiguous.unsure"), frozenset({"name"})),
     **{f"distance.{key}": frozenset() for key in ("little", "foot_and_half", "metre_and_half")},

@@ -138,7 +138,7 @@ def test_it_is_never_confirmed_without_a_hand(driver):
 def test_confirmed_then_silent(driver):
     """Found, probable, hand at it for some frames: said once, then nothing more."""
     driver.watch(10.0, at=AT, hand=AT_IT)
-    assert driver.texts == ["Looking for Corn Flakes.", "That's it. Corn Flakes is right in front of your hand."]
+    assert driver.texts == ["Looking for Corn Flakes.", "That's it. You have Corn Flakes."]
     assert driver.phase is Phase.DONE
     assert driver.said[-1][1].phase is Phase.DONE
 
