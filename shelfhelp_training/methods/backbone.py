@@ -51,13 +51,17 @@ def efficientnet_lite0(pretrained: bool = True) -> nn.Module:
     ``forward_features`` gives N×1280×H/32×W/32. Input is normalised with ``MEAN`` and ``STD``.
     """
     model: nn.Module = timm.create_model("efficientnet_lite0", pretrained=False, bn_eps=BATCH_NORM_EPSILON)
-    if pretrained:
-        ours = model.state_dict()
-        theirs = torch.load(weights_file(), map_location="cpu", weights_only=True)
-        # Both list the same tensors in the order of the network; only their names differ.
-        model.load_state_dict(OrderedDict(zip(ours, theirs.values(), strict=True)))
     model.reset_classifier(0)  # type: ignore[operator]
+    if pretrained:
+        load_imagenet_weights(model)
     return model
+
+
+def load_imagenet_weights(model: nn.Module) -> None:
+    """Set timm's EfficientNet-Lite0 without its classifier to the ImageNet weights of the installed package."""
+    theirs = list(torch.load(weights_file(), map_location="cpu", weights_only=True).values())
+    # Both list the same tensors in the order of the network, the classifier last; only their names differ.
+    model.load_state_dict(OrderedDict(zip(model.state_dict(), theirs[:-2], strict=True)))
 
 
 def fold_batch_norm(network: nn.Module) -> None:
