@@ -2,7 +2,8 @@
 
 ``python -m shelfhelp_ros.benchmark.perception_noise FILE`` renders shelves, runs the whole pipeline on them and writes
 a YAML file for ``simulation.perception_noise``: one line a run, with its verdicts and position errors. Latency comes
-from ``shelfhelp bench --json BENCH``, over ROS.
+from ``shelfhelp bench --json BENCH``, over ROS. ``--held`` measures only what is said of a pack in the hand, with the
+second look, and puts that into the FILE that is there.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder
 from shelfhelp_ros.perception.pipeline import Pipeline
+from shelfhelp_ros.perception.verifier import Verifier
 from shelfhelp_ros.sightings import Decision, Frame, TargetSighting
 from shelfhelp_ros.simulation.camera import ShelfSettings, SimulatedShelf
+from shelfhelp_ros.simulation.hearing import Gesture
 from shelfhelp_ros.simulation.packs import draw_face
 from shelfhelp_ros.simulation.perception_noise import COVERED, SITUATIONS, VERSION
 from shelfhelp_ros.simulation.products import Product, make_products
@@ -42,6 +45,10 @@ ENROLLED = 6
 #: The case of ``shelfhelp bench`` that a shelf at arm's length comes nearest to: picture size, products in view.
 CASE = ("640x480", 10)
 CLEARLY_VISIBLE = 0.8
+#: Packs that are taken: situation of the shelf, which pack, runs. Frames on the shelf, held up and held closer.
+HELD = (("twin", "twin", 10), ("twin", "right", 10), ("plain", "right", 8), ("plain", "other", 4))
+HELD_FRAMES = (4, 12, 6)
+HELD_DISTANCE = 0.7
 
 
 @dataclass
@@ -64,12 +71,80 @@ def measure_run(
         if wanted is None:
             return None
         with Catalogue(Path(folder) / "catalogue.db") as catalogue:
-            others = sorted((p for p in shelf.products if p.id != wanted.id), key=lambda p: p.family != wanted.family)
-            for product in (wanted, *others[: ENROLLED - 1]):
-                enrol(catalogue, detector, encoder, product.name, [draw_face(product)])
+            _enrol(catalogue, wanted, shelf, detector, encoder)
             pipeline = Pipeline(detector, encoder, catalogue)
             pipeline.set_target(catalogue.get(wanted.name).id)
             return {"situation": situation, "distance": distance, **_row(_watch(shelf, pipeline, wanted))}
+
+
+def measure_held(
+    situation: str, taken: str, seed: int, detector: Detector, encoder: Encoder, verifier: Verifier
+) -> dict[str, Any] | None:
+    """What is said, frame by frame, while a pack is held up and then closer; None when the shelf has no such pack."""
+    settings = ShelfSettings(seed=seed, distance=HELD_DISTANCE, products=20, motion="handheld")
+    with SimulatedShelf(settings) as shelf, tempfile.TemporaryDirectory() as folder:
+        wanted = _wanted(situation, shelf, seed)
+        pack = None if wanted is None else _pack_to_take(taken, wanted, shelf)
+        if wanted is None or pack is None:
+            return None
+        with Catalogue(Path(folder) / "catalogue.db") as catalogue:
+            _enrol(catalogue, wanted, shelf, detector, encoder)
+            pipeline = Pipeline(detector, encoder, catalogue, verifier=verifier)
+            pipeline.set_target(catalogue.get(wanted.name).id)
+            try:
+                shown, closer = _watch_held(shelf, pipeline, pack)
+            finally:
+                pipeline.close()
+    return {"situation": situation, "taken": taken, "shown": shown, "closer": closer}
+
+
+def _pack_to_take(taken: str, wanted: Product, shelf: SimulatedShelf) -> int | None:
+    """The most visible pack of the wanted product, of its look-alike, or of another family."""
+    seen = shelf.render()
+    for index in np.argsort(-seen.visibility, kind="stable"):
+        product = shelf.packs[seen.packs[index]].product
+        kin = product.family == wanted.family
+        kind = "right" if product.id == wanted.id else "twin" if kin else "other"
+        if kind == taken:
+            return seen.packs[index]
+    return None
+
+
+def _watch_held(shelf: SimulatedShelf, pipeline: Pipeline, pack: int) -> tuple[list[str], list[str]]:
+    """After a look at the shelf the pack is held up, then held closer: one code a frame of either."""
+    codes: list[list[str]] = [[], [], []]
+    moment = 0
+    for stage, frames in enumerate(HELD_FRAMES):
+        if stage == 1:
+            shelf.take(pack)
+        if stage:
+            shelf.gesture(Gesture.TAKE if stage == 1 else Gesture.CLOSER)
+        for _ in range(frames):
+            moment += 1
+            shelf.step(PERIOD_NS / 1e9)
+            seen = shelf.render()
+            sighting = pipeline.process(
+                Frame(moment * PERIOD_NS, shelf.frame_id, seen.image, seen.depth, seen.camera)
+            ).target
+            if pipeline.second_looks is not None:
+                pipeline.second_looks.worker.wait(5.0)
+            codes[stage].append("none" if sighting is None else _code(sighting, seen, pack))
+    return codes[1], codes[2]
+
+
+def _code(sighting: TargetSighting, seen: RenderedFrame, pack: int) -> str:
+    """Decision, whether it is about the pack in the hand, what the second look says of it, and how probable it is."""
+    index = None if sighting.product is None else _pack_at(sighting.product.box, seen)
+    place = "nowhere" if index is None else "held" if seen.packs[index] == pack else "shelf"
+    decision, verified = sighting.decision.name.lower(), sighting.verified.name.lower()
+    return f"{decision} {place} {verified} {sighting.probability:.2f}"
+
+
+def _enrol(catalogue: Catalogue, wanted: Product, shelf: SimulatedShelf, detector: Detector, encoder: Encoder) -> None:
+    """The wanted product, its look-alikes and some others."""
+    others = sorted((p for p in shelf.products if p.id != wanted.id), key=lambda p: p.family != wanted.family)
+    for product in (wanted, *others[: ENROLLED - 1]):
+        enrol(catalogue, detector, encoder, product.name, [draw_face(product)])
 
 
 def _wanted(situation: str, shelf: SimulatedShelf, seed: int) -> Product | None:
@@ -163,11 +238,19 @@ def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float]:
 
 @click.command()
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--bench", type=click.Path(path_type=Path), required=True, help="JSON of shelfhelp bench, for latency.")
+@click.option("--bench", type=click.Path(path_type=Path), help="JSON of shelfhelp bench, for latency.")
+@click.option(
+    "--held", is_flag=True, help="Measure only packs in the hand, and put them into the OUTPUT that is there."
+)
 @click.option("--shelves", type=click.IntRange(1), default=6, show_default=True, help="Shelves a situation, distance.")
 @click.option("--models", type=click.Path(path_type=Path), help="Folder with the networks.")
-def main(output: Path, bench: Path, shelves: int, models: Path | None) -> None:
+def main(output: Path, bench: Path | None, held: bool, shelves: int, models: Path | None) -> None:
     """Measure perception on rendered shelves and write its errors to OUTPUT."""
+    if held:
+        _add_held(output, models)
+        return
+    if bench is None:
+        raise click.UsageError("give --bench FILE, or --held")
     latency = latency_of(bench, *CASE)
     at_start = commit()
     detector, encoder = Detector.load(models), Encoder.load(models)
@@ -191,9 +274,43 @@ def main(output: Path, bench: Path, shelves: int, models: Path | None) -> None:
         "detector": detector.card.sha256[:12],
         "encoder": encoder.card.sha256[:12],
     }
-    lines = ["runs:", *(f"- {yaml.safe_dump(row, default_flow_style=True, width=1000).strip()}" for row in rows)]
-    head = "# Written by shelfhelp_ros.benchmark.perception_noise, which says what it holds; not edited by hand.\n"
-    output.write_text(head + yaml.safe_dump(facts, sort_keys=False, width=1000) + "\n".join(lines) + "\n", "utf-8")
+    _write(output, {**facts, "runs": rows, **_measure_held(detector, encoder, Verifier.load(models))})
+
+
+def _add_held(output: Path, models: Path | None) -> None:
+    try:
+        before = dict(yaml.safe_load(output.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise click.UsageError(f"{output} is no file of measurements; measure without --held first") from error
+    found = _measure_held(Detector.load(models), Encoder.load(models), Verifier.load(models))
+    _write(output, {**before, **found})
+
+
+def _measure_held(detector: Detector, encoder: Encoder, verifier: Verifier) -> dict[str, Any]:
+    """Every run with a pack in the hand, and what they were measured with."""
+    at_start = commit()
+    rows = []
+    for number, (situation, taken, runs) in enumerate(tqdm(HELD, unit="case")):
+        seeds = iter(range(2000 + 100 * number, 2000 + 100 * number + 8 * runs))
+        wanted = runs
+        while wanted and (seed := next(seeds, None)) is not None:
+            if (row := measure_held(situation, taken, seed, detector, encoder, verifier)) is not None:
+                rows.append({"seed": seed, **row})
+                wanted -= 1
+    facts = {"commit": at_start, "machine": machine(), "encoder": encoder.card.sha256[:12], "distance": HELD_DISTANCE}
+    return {"held_facts": facts, "held": rows}
+
+
+def _write(output: Path, found: dict[str, Any]) -> None:
+    """Facts first, then one line a run."""
+    tables = {name: found[name] for name in ("runs", "held") if name in found}
+    facts = {name: value for name, value in found.items() if name not in tables}
+    lines = ["# Written by shelfhelp_ros.benchmark.perception_noise, which says what it holds; not edited by hand."]
+    lines.append(yaml.safe_dump(facts, sort_keys=False, width=1000).rstrip())
+    for name, rows in tables.items():
+        lines.append(f"{name}:")
+        lines += [f"- {yaml.safe_dump(row, default_flow_style=True, width=2000).strip()}" for row in rows]
+    output.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

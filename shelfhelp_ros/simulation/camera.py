@@ -14,7 +14,7 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import CameraModel
 from shelfhelp_ros.simulation.contact import PackBodies
 from shelfhelp_ros.simulation.effects import Effects
-from shelfhelp_ros.simulation.hearing import movements_asked_for
+from shelfhelp_ros.simulation.hearing import Gesture, gesture_asked_for, movements_asked_for
 from shelfhelp_ros.simulation.layout import LAYOUTS, Pack
 from shelfhelp_ros.simulation.products import Product, make_products, products_from_folder
 from shelfhelp_ros.simulation.scene import CameraPose, Look, RenderedFrame, SceneSettings, ShelfScene
@@ -27,6 +27,10 @@ MOTIONS: tuple[Motion, ...] = ("still", "handheld", "pan")
 
 TURN_SPEED = 25.0
 TURN_LIMIT = 40.0
+#: Where the middle of a pack is held that is shown to the camera, and of one that is held closer, in the optical frame.
+SHOWN, CLOSER = np.array([0.0, 0.03, 0.42]), np.array([0.0, 0.02, 0.3])
+#: A pack is taken by its lower part: this share of its height below the middle of its front.
+_GRIP = 0.35
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,9 @@ class SimulatedShelf:
         self._middle = np.array([0.0, 0.0, self._scene.stock.top / 2])
         self._turn = np.zeros(2)
         self._turn_goal = np.zeros(2)
+        self._taking = False
+        self._grip = np.zeros(3)
+        self.held: int | None = None
         self.time = 0.0
         self.hand = SimulatedHand(self._hand_start(), settings.seed, settings.hand_settings)
 
@@ -159,8 +166,25 @@ class SimulatedShelf:
 
     @property
     def touched(self) -> Product | None:
-        """The product that the hand touches."""
-        return None if self.hand.touched is None else self.packs[self.hand.touched].product
+        """The product that the hand holds or touches."""
+        pack = self.hand.touched if self.held is None else self.held
+        return None if pack is None else self.packs[pack].product
+
+    def take(self, pack: int) -> None:
+        """The hand takes a pack by its lower part; from now on it goes where the hand goes."""
+        product = self.packs[pack].product
+        self.held, self._taking = pack, False
+        self._bodies.take_away(pack)
+        self._grip = self._scene.front(pack) - [0.0, self.settings.hand_settings.radius, _GRIP * product.height]
+        self.hand.place(self._grip)
+
+    def put_back(self) -> None:
+        """The pack in the hand stands at its place again; the hand is before it, where it took it."""
+        if self.held is not None:
+            self._scene.move_pack(self.held, np.zeros(3))
+            self._bodies.put_back(self.held)
+            self.hand.place(self._grip - [0.0, 0.02, 0.0])
+        self.held, self._taking = None, False
 
     def hear(self, text: str, axis: str = "", distance: float = math.nan, phase: str = "") -> None:
         """Something is said to the person now; see ``SimulatedHand.hear``.
@@ -174,6 +198,9 @@ class SimulatedShelf:
         if turn is not None:
             self._turn_goal = np.clip(self._turn + np.array(turn), -TURN_LIMIT, TURN_LIMIT)
             return
+        if (gesture := gesture_asked_for(text)) is not None:
+            self.gesture(gesture)
+            return
         if axis and math.isnan(distance):
             distance = math.copysign(self.settings.hand_settings.blind_step, -1 if NEGATIVE.intersection(words) else 1)
         asked = movements_asked_for(text) if axis else ()
@@ -181,6 +208,25 @@ class SimulatedShelf:
             self.hand.follow(asked, self.camera_pose.rotation, self.time)
         else:
             self.hand.hear(axis, distance, self.camera_pose.rotation, self.time, phase)
+
+    def gesture(self, gesture: Gesture) -> None:
+        """Take what the hand is at and hold it up, hold it closer, put it back, or show the empty hand."""
+        pose = self.camera_pose
+        if gesture is Gesture.TAKE and self.held is None:
+            self._taking = True
+            self.hand.hear("", math.nan, pose.rotation, self.time, "done")
+        elif gesture is Gesture.PUT_BACK:
+            self.put_back()
+            self.hand.hear("", math.nan, pose.rotation, self.time, "stopped")
+        elif gesture in (Gesture.TAKE, Gesture.SHOW_HAND, Gesture.CLOSER):
+            self._show(CLOSER if gesture is Gesture.CLOSER else SHOWN)
+        elif gesture is Gesture.LOWER:
+            self.hand.go_to(self.hand.position - [0.0, 0.0, 0.15], self.time)
+
+    def _show(self, where: Vector) -> None:
+        """Hold the hand, or the pack in it, where the camera sees it."""
+        low = 0.0 if self.held is None else _GRIP * self.packs[self.held].product.height
+        self.hand.go_to(self.camera_pose.to_world(where + np.array([0.0, low, 0.0])), self.time)
 
     def step(self, seconds: float) -> None:
         """Let time pass for the camera and the hand."""
@@ -191,6 +237,11 @@ class SimulatedShelf:
             remaining -= tick
             self._turn += np.clip(self._turn_goal - self._turn, -TURN_SPEED * tick, TURN_SPEED * tick)
             self.hand.step(tick, self.time, self._bodies)
+            if self._taking and self.hand.touched is not None:
+                self.take(self.hand.touched)
+                self._show(SHOWN)
+        if self.held is not None:
+            self._scene.move_pack(self.held, self.hand.position - self._grip)
 
     def render(self, truth: bool = True) -> RenderedFrame:
         """The camera's picture now."""
@@ -201,7 +252,7 @@ class SimulatedShelf:
         """Every pack of a product, the nearest to the camera's axis first; empty when it is not on the shelf."""
         pose = self.camera_pose
         truths = [
-            PackTruth(index, pack.product, pose.to_optical(pack.front))
+            PackTruth(index, pack.product, pose.to_optical(self._scene.front(index)))
             for index, pack in enumerate(self.packs)
             if pack.product.id == product_id
         ]

@@ -22,7 +22,15 @@ class PackBodies:
         )
         yaws = np.array([pack.yaw for pack in packs])
         self._cos, self._sin = np.cos(yaws), np.sin(yaws)
+        self._away = np.zeros(len(packs))
         self._round = np.array([pack.product.shape in ("can", "bottle") for pack in packs], bool)
+
+    def take_away(self, index: int) -> None:
+        """A pack is in the hand: it stands in nobody's way."""
+        self._away[index] = np.inf
+
+    def put_back(self, index: int) -> None:
+        self._away[index] = 0.0
 
     def distances(self, point: Vector) -> Vector:
         """Signed distance (N,) from a point (3,) to the surface of every pack; negative inside."""
@@ -39,7 +47,7 @@ class PackBodies:
             np.where(self._round, np.maximum(flat[:, 0], 0), np.hypot(*np.maximum(flat, 0).T)), np.maximum(above, 0)
         )
         inside = np.minimum(np.maximum(flat.max(1), above), 0)
-        return np.asarray(outside + inside)
+        return np.asarray(outside + inside + self._away)
 
     def clearance(self, point: Vector) -> float:
         """Signed distance from a point (3,) to the nearest pack; infinite when there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from enum import Enum
 
 from shelfhelp_ros.guidance.distances import FAR, PLAIN
 from shelfhelp_ros.guidance.listener import LITTLE_MOVEMENT, SCATTER, expected_movement
@@ -25,6 +26,24 @@ _BETWEEN_HALVES = re.compile(rf",? then |,? and (?={'|'.join(WAYS)})")
 _OF_THE_HAND = re.compile(r"(up|down|left|right|forward|back|reach|pull|far|to the|an?|about|\d+)\b")
 #: People take a step when they are told no amount.
 _STEP = 0.10
+
+
+class Gesture(Enum):
+    """What else a person is asked to do with the hand, by words of the sentence."""
+
+    SHOW_HAND = "in front of the camera"
+    TAKE = "hold it up"
+    TURN = "turn its front"
+    CLOSER = "closer to the camera"
+    PUT_BACK = "put it back"
+    LOWER = "lower your hand"
+    STEP = "take a step closer"
+
+
+def gesture_asked_for(text: str) -> Gesture | None:
+    """The gesture that a sentence asks for; None when it asks for none."""
+    sentence = text.lower()
+    return next((gesture for gesture in Gesture if gesture.value in sentence), None)
 
 
 @dataclass(frozen=True)

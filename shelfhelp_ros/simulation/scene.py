@@ -172,6 +172,8 @@ class ShelfScene:
         self._pack_of_geom = np.full(self._model.ngeom + 1, -1, np.int32)
         for index in range(len(self.stock.packs)):
             self._pack_of_geom[self._model.geom(f"pack{index}").id] = index
+        self._places = self._model.geom_pos.copy()
+        self._shifts = np.zeros((len(self.stock.packs), 3))
         self._renderer = Renderer(self._model, width, height)
         self._frames = 0
         self.move_hand(None)
@@ -196,6 +198,16 @@ class ShelfScene:
         half = np.radians(roll_degrees) / 2
         self._data.mocap_quat[1] = [np.cos(half), 0.0, np.sin(half), 0.0]
 
+    def move_pack(self, index: int, shift: Vector) -> None:
+        """Put a pack ``shift`` (3,) metres from its place on the shelf, turned as it stood there."""
+        geom = self._model.geom(f"pack{index}").id
+        self._model.geom_pos[geom] = self._places[geom] + shift
+        self._shifts[index] = shift
+
+    def front(self, index: int) -> Vector:
+        """Middle of the front of a pack where it is now (3,), metres in the world."""
+        return np.asarray(self.stock.packs[index].front + self._shifts[index])
+
     def render(
         self, pose: CameraPose, effects: Effects | None = None, truth: bool = True, moment: int | None = None
     ) -> RenderedFrame:
@@ -216,7 +228,7 @@ class ShelfScene:
         self._frames += 1
         found = self._pack_of_geom[geoms] if truth else np.full((1, 1), -1, np.int32)
         boxes, counts, packs = visible_boxes(found, len(self.stock.packs))
-        positions = np.array([self.stock.packs[index].front for index in packs]).reshape(-1, 3)
+        positions = np.array([self.front(index) for index in packs]).reshape(-1, 3)
         outlines = np.array([self.outline_area(index, pose) for index in packs], np.float32)
         return RenderedFrame(
             image=image,
@@ -234,7 +246,7 @@ class ShelfScene:
         """The corners of a pack's mesh, N×3 metres in the world."""
         pack = self.stock.packs[index]
         turn = np.array([[np.cos(pack.yaw), -np.sin(pack.yaw), 0], [np.sin(pack.yaw), np.cos(pack.yaw), 0], [0, 0, 1]])
-        return np.asarray(self._meshes[pack.product.id].vertices @ turn.T + pack.foot)
+        return np.asarray(self._meshes[pack.product.id].vertices @ turn.T + pack.foot + self._shifts[index])
 
     def outline_area(self, index: int, pose: CameraPose) -> float:
         """Pixels that a pack would cover if nothing stood before it and the picture had no edges."""

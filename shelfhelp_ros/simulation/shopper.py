@@ -101,6 +101,15 @@ class SimulatedHand:
         """Movements were asked for in words at ``now`` seconds; otherwise as ``hear``."""
         self._intend(now, *(rotation[:, a.axis] * a.sign * a.metres * self._error() for a in asked))
 
+    def place(self, point: Vector) -> None:
+        """Be at ``point`` (3,) in the world at once, with no movement left to make."""
+        self.position, self._goal = np.array(point, float), np.array(point, float)
+        self._next, self._intention = (), None
+
+    def go_to(self, point: Vector, now: float) -> None:
+        """Set out for ``point`` (3,) in the world, as for something that was said at ``now``."""
+        self._intend(now, point - self.position)
+
     def _intend(self, now: float, *shifts: Vector) -> None:
         late = self.settings.reaction + self.settings.reaction_spread * abs(float(self._rng.standard_normal()))
         self._intention = _Intention(now + late, shifts)

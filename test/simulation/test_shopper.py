@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.simulation.camera import SimulatedShelf
 from shelfhelp_ros.simulation.contact import PackBodies
+from shelfhelp_ros.simulation.hearing import Gesture, gesture_asked_for
 from shelfhelp_ros.simulation.layout import LAYOUTS, stock_shelf
 from shelfhelp_ros.simulation.products import make_products
 from shelfhelp_ros.simulation.shopper import HandSettings, SimulatedHand, turn_asked_for
 
 EXACT = HandSettings(reaction_spread=0, gain=1, gain_spread=0, scatter=0, tremor=0)
 NOTHING = PackBodies(())
+PHRASES = Phrases.load()
 FACING = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
@@ -154,3 +157,46 @@ def test_direction_without_distance_is_a_short_step(shelf: SimulatedShelf, text:
     shelf.step(2.0)
     moved = (shelf.hand_position - start)["xyz".index(axis)]
     assert 0.04 < sign * moved < 0.2
+
+
+def test_a_pack_is_taken_shown_and_put_back(shelf: SimulatedShelf) -> None:
+    """Protects the confirmation: what the hand takes is seen in the hand, large, and stands at its place afterwards."""
+    seen = shelf.render()
+    pack = seen.packs[int(np.argmax(seen.visibility))]
+    goal = shelf.packs[pack].front
+    shelf.hand.place(goal - [0.0, 0.04, 0.0])
+    shelf.hear("Take it and hold it up to the camera.", phase="confirm")
+    shelf.step(4.0)
+    held = shelf.render()
+    row = held.packs.index(pack)
+    assert shelf.held == pack
+    assert shelf.touched is shelf.packs[pack].product
+    assert held.positions[row] == pytest.approx([0.0, 0.03, 0.43], abs=0.07)
+    assert np.ptp(held.boxes[row][[0, 2]]) > 1.3 * np.ptp(seen.boxes[seen.packs.index(pack)][[0, 2]])
+    shelf.hear("That is not it. Put it back.", phase="wrong item")
+    shelf.step(0.1)
+    assert shelf.held is None
+    after = shelf.render()
+    assert after.boxes[after.packs.index(pack)] == pytest.approx(seen.boxes[seen.packs.index(pack)], abs=12)
+
+
+@pytest.mark.parametrize(
+    ("text", "gesture"),
+    [
+        (PHRASES.say("confirm.lift"), Gesture.TAKE),
+        (PHRASES.say("confirm.turn"), Gesture.TURN),
+        (PHRASES.say("confirm.closer"), Gesture.CLOSER),
+        (PHRASES.say("wrong.left"), Gesture.PUT_BACK),
+        (PHRASES.say("wrong.unknown"), Gesture.PUT_BACK),
+        (PHRASES.say("confirm.untold", name="Bran"), Gesture.PUT_BACK),
+        (PHRASES.say("blocked.hand"), Gesture.LOWER),
+        (PHRASES.say("blocked.reach"), Gesture.STEP),
+        (PHRASES.say("hand_lost"), Gesture.SHOW_HAND),
+        (PHRASES.say("blocked.obstacle"), None),
+        (PHRASES.say("scan.left"), None),
+        (PHRASES.say("done", name="Bran"), None),
+    ],
+)
+def test_gestures_that_the_guide_asks_for(text: str, gesture: Gesture | None) -> None:
+    """Protects the agreement with the guide's English phrases."""
+    assert gesture_asked_for(text) is gesture
