@@ -29,6 +29,8 @@ from shelfhelp_ros.sightings import FloatArray, ImageArray
 PATH_VARIABLE = "SHELFHELP_CATALOGUE"
 # How long a writer waits for another one before it says that the catalogue is busy.
 BUSY_SECONDS = 5.0
+# A glance at the generation, once a frame, waits for nobody.
+GLANCE_SECONDS = 0.02
 
 
 class UnknownProductError(ShelfHelpError):
@@ -105,6 +107,9 @@ class Catalogue:
         with _explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = _connect(self.path)
+            # A connection of its own: a writer that waits for another program holds the first for seconds.
+            self._glance = _open(self.path, GLANCE_SECONDS)
+        self._glance_lock = threading.Lock()
 
     @classmethod
     def existing(cls, path: Path | str | None = None) -> Catalogue:
@@ -125,11 +130,17 @@ class Catalogue:
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+        with self._glance_lock:
+            self._glance.close()
 
     @property
     def generation(self) -> int:
         """A number that grows with every change, by any process."""
-        return int(self._rows("SELECT generation FROM catalogue")[0][0])
+        with self._glance_lock, _explained(self.path):
+            row = self._glance.execute("SELECT generation FROM catalogue").fetchone()
+        if row is None:
+            raise ShelfHelpError(f"the catalogue {self.path} {_DAMAGED}")
+        return int(row[0])
 
     def list(self, part: str = "") -> Products:
         """Products by name; ``part`` keeps those whose name contains it, whatever the case."""
@@ -248,12 +259,17 @@ class Catalogue:
                 raise
 
 
+_DAMAGED = "is damaged; move it away to begin a new one, or put a copy of it back"
 _NOT_EMBEDDED = "id NOT IN (SELECT photo_id FROM embeddings WHERE encoder = ?)"
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
     # A null isolation level leaves transactions to us; without it sqlite3 would begin them behind our back.
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = _open(path, BUSY_SECONDS)
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA journal_mode = WAL")
@@ -319,5 +335,5 @@ def _reason(error: Exception) -> str:
     if "full" in text or "no space" in text:
         return "cannot grow because the disk is full; free some space and try again"
     if "not a database" in text or "malformed" in text or "no such table" in text or "no such column" in text:
-        return "is damaged; move it away to begin a new one, or put a copy of it back"
+        return _DAMAGED
     return f"cannot be used ({error}); check the path and its permissions, or name another with --catalogue"

@@ -6,9 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from shelfhelp_ros.nodes.diagnostics import OLD_MS, OTHER_CLOCK_MS
+from shelfhelp_ros.nodes.diagnostics import judge_age
 from shelfhelp_ros.nodes.frame_statistics import Interval
 from shelfhelp_ros.sightings import Position
 
@@ -33,8 +33,8 @@ class HandWatch:
             self.published += 1
 
 
-def hand_diagnostics(node: HandNode, interval: Interval) -> DiagnosticArray:
-    """The message for one interval."""
+def hand_diagnostics(node: HandNode, interval: Interval) -> DiagnosticStatus:
+    """What one interval says of the hand."""
     level, summary = _judge(node, interval)
     watch = node.watch
     values = {
@@ -53,16 +53,13 @@ def hand_diagnostics(node: HandNode, interval: Interval) -> DiagnosticArray:
     if interval.ages:
         values["age at publish, ms (median)"] = f"{np.median(interval.ages):.1f}"
     values |= {f"{stage}, ms": f"{mean:.1f}" for stage, mean in interval.stage_means().items()}
-    status = DiagnosticStatus(
+    return DiagnosticStatus(
         level=level,
         name=f"{node.get_name()}: hand",
         message=summary,
         hardware_id="camera",
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
-    message = DiagnosticArray(status=[status])
-    message.header.stamp = node.get_clock().now().to_msg()
-    return message
 
 
 def _judge(node: HandNode, interval: Interval) -> tuple[bytes, str]:
@@ -72,11 +69,8 @@ def _judge(node: HandNode, interval: Interval) -> tuple[bytes, str]:
         return DiagnosticStatus.WARN, interval.faults[-1]
     if not interval.frames:
         return DiagnosticStatus.WARN, "no camera images"
-    age = float(np.median(interval.ages))
-    if abs(age) > OTHER_CLOCK_MS:
-        return DiagnosticStatus.WARN, f"stamps are {age / 1000:.1f} s off this machine's clock; synchronise the clocks"
-    if age > OLD_MS:
-        return DiagnosticStatus.WARN, "too slow: positions are older than 300 ms"
+    if complaint := judge_age(float(np.median(interval.ages)), "positions"):
+        return DiagnosticStatus.WARN, complaint
     if node.watch.seen is None:
         return DiagnosticStatus.OK, "no hand seen yet"
     lost = time.monotonic() - node.watch.seen

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from shelfhelp_ros.errors import ShelfHelpError
@@ -21,8 +20,9 @@ from shelfhelp_ros.nodes.cameras import TRANSPORTS
 from shelfhelp_ros.nodes.frame_matching import FrameMatcher
 from shelfhelp_ros.nodes.frame_statistics import FrameStatistics
 from shelfhelp_ros.nodes.hand_diagnostics import HandWatch, hand_diagnostics
+from shelfhelp_ros.nodes.health import Health
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
-from shelfhelp_ros.nodes.quality_of_service import RESULT
+from shelfhelp_ros.nodes.quality_of_service import RESULT, adjustable
 from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.perception.hand import HandFinder, HandSettings, HandSource
 from shelfhelp_ros.perception.hand_landmarks import HandLandmarker
@@ -87,6 +87,7 @@ class HandNode(LifecycleNode):
         self._input: CameraInput | None = None
         self._worker: threading.Thread | None = None
         self._entities: list[Callable[[], object]] = []
+        self._health = Health(self, frames=self._hand_status)
 
     @property
     def is_active(self) -> bool:
@@ -97,13 +98,15 @@ class HandNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             self.finder = HandFinder(self._open_source(), self._settings({}))
+            self._open_topics()
+            self.failure = ""
         except Exception as error:
             # rclpy would swallow anything else without a word.
             internal = "" if isinstance(error, ShelfHelpError) else f"internal error: {type(error).__name__}: "
             self.failure = f"{internal}{error}"
             self.get_logger().error(self.failure)
+            self._release()
             return TransitionCallbackReturn.FAILURE
-        self._open_topics()
         self.get_logger().info(f"the hand is found by: {self.finder.source.name}")
         return super().on_configure(state)
 
@@ -170,12 +173,8 @@ class HandNode(LifecycleNode):
             self._entities.append(lambda: destroy(entity))
             return entity
 
-        publisher = self.create_lifecycle_publisher(PoseWithCovarianceStamped, "hand", RESULT)
+        publisher = self.create_lifecycle_publisher(PoseWithCovarianceStamped, "hand", **adjustable(RESULT))
         self._hand = keep(publisher, self.destroy_lifecycle_publisher)
-        # Diagnostics also tell of a node that is not active.
-        self._diagnostics = keep(self.create_publisher(DiagnosticArray, "/diagnostics", RESULT), self.destroy_publisher)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        keep(self.create_timer(1.0, self._publish_diagnostics, clock=steady), self.destroy_timer)
         transport = self.parameters["image_transport"]
         self._input = keep(
             CameraInput(self, self._make_matcher(), transport, self._fault), lambda entity: entity.destroy()
@@ -231,8 +230,8 @@ class HandNode(LifecycleNode):
         self.statistics.fault(text)
         self.get_logger().warning(text, throttle_duration_sec=_LOG_EVERY)
 
-    def _publish_diagnostics(self) -> None:
-        self._diagnostics.publish(hand_diagnostics(self, self.statistics.take()))
+    def _hand_status(self) -> list[DiagnosticStatus]:
+        return [] if self.finder is None else [hand_diagnostics(self, self.statistics.take())]
 
 
 def main() -> NoReturn:

@@ -12,8 +12,9 @@ from shelfhelp_ros.feedback.way import Way
 from shelfhelp_ros.guidance.phases import Phase
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.nodes.conversions import to_header, to_time
+from shelfhelp_ros.nodes.health import Health
 from shelfhelp_ros.nodes.parameters import Parameters, Setting
-from shelfhelp_ros.nodes.quality_of_service import WORDS
+from shelfhelp_ros.nodes.quality_of_service import WORDS, adjustable
 from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.nodes.way_topics import WayTopics
 
@@ -49,9 +50,10 @@ class HapticsNode(Node):
         settings = GuidanceSettings(**{name: self.parameters[name] for name in names})
         self._wristband = Wristband(Way(settings))
         self._published: Pulse | None = None
-        self._haptic = self.create_publisher(Haptic, "haptic", WORDS)
+        self._haptic = self.create_publisher(Haptic, "haptic", **adjustable(WORDS))
         WayTopics(self, self._wristband.way, self._on_phase, self._update)
         self.create_timer(1.0 / self.parameters["update_rate"], self._update)
+        self._health = Health(self)
 
     @property
     def _now_ns(self) -> int:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from shelfhelp_interfaces.msg import ProductArray, TargetSighting
@@ -27,10 +26,11 @@ from shelfhelp_ros.nodes.catalogue_services import CatalogueServices
 from shelfhelp_ros.nodes.diagnostics import diagnostics
 from shelfhelp_ros.nodes.frame_matching import FrameMatcher, MatchedFrame
 from shelfhelp_ros.nodes.frame_statistics import FrameStatistics
+from shelfhelp_ros.nodes.health import Health
 from shelfhelp_ros.nodes.image_conversion import Converter, best_converter, decode_compressed, fill_colour
 from shelfhelp_ros.nodes.markers import to_markers
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
-from shelfhelp_ros.nodes.quality_of_service import CAMERA, COMPANION, RESULT
+from shelfhelp_ros.nodes.quality_of_service import CAMERA, COMPANION, RESULT, adjustable
 from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.drawing import annotate
@@ -114,6 +114,7 @@ class PerceptionNode(LifecycleNode):
         self._target_lock = threading.Lock()
         self._announced = ""
         self._worker: threading.Thread | None = None
+        self._health = Health(self, frames=self._frames_status)
 
     @property
     def is_active(self) -> bool:
@@ -124,13 +125,15 @@ class PerceptionNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             self.pipeline = self._load()
+            self._open_topics()
+            self.failure = ""
         except Exception as error:
             # rclpy would swallow anything else without a word.
             internal = "" if isinstance(error, ShelfHelpError) else f"internal error: {type(error).__name__}: "
             self.failure = f"{internal}{error}"
             self.get_logger().error(self.failure)
+            self._release()
             return TransitionCallbackReturn.FAILURE
-        self._open_topics()
         detector, encoder = self.pipeline.detector.card, self.pipeline.encoder.card
         self.get_logger().info(
             f"loaded {detector.name} {detector.version} and {encoder.name} {encoder.version} "
@@ -211,7 +214,8 @@ class PerceptionNode(LifecycleNode):
             return entity
 
         def publisher(kind: type, topic: str) -> Any:
-            return keep(self.create_lifecycle_publisher(kind, topic, RESULT), self.destroy_lifecycle_publisher)
+            made = self.create_lifecycle_publisher(kind, topic, **adjustable(RESULT))
+            return keep(made, self.destroy_lifecycle_publisher)
 
         def subscription(kind: type, topic: str, callback: Callable[[Any], None], quality: Any) -> None:
             keep(self.create_subscription(kind, topic, callback, quality), self.destroy_subscription)
@@ -220,10 +224,6 @@ class PerceptionNode(LifecycleNode):
         self._target = publisher(TargetSighting, "target")
         self._annotated = publisher(Image, "annotated_image")
         self._markers = publisher(MarkerArray, "markers")
-        # Diagnostics also tell of a node that is not active.
-        self._diagnostics = keep(self.create_publisher(DiagnosticArray, "/diagnostics", RESULT), self.destroy_publisher)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        keep(self.create_timer(1.0, self._publish_diagnostics, clock=steady), self.destroy_timer)
         if self.parameters["image_transport"] == "compressed":
             subscription(CompressedImage, "camera/color/image_raw/compressed", self._on_colour, CAMERA)
         else:
@@ -359,9 +359,9 @@ class PerceptionNode(LifecycleNode):
         self.statistics.fault(text)
         self.get_logger().warning(text, throttle_duration_sec=_LOG_EVERY)
 
-    def _publish_diagnostics(self) -> None:
-        if self.pipeline is not None:
-            self._diagnostics.publish(diagnostics(self, self.statistics.take()))
+    def _frames_status(self) -> list[DiagnosticStatus]:
+        pipeline = self.pipeline
+        return [] if pipeline is None else [diagnostics(self, pipeline, self.statistics.take())]
 
 
 def main() -> NoReturn:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 #: Camera streams: a lost frame is not asked for again, and only the newest waits.
 CAMERA = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -14,3 +17,13 @@ RESULT = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 WORDS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 #: A state that late listeners have to learn.
 STATE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def adjustable(quality: QoSProfile) -> dict[str, Any]:
+    """Arguments of create_publisher and create_subscription for a topic whose delivery the configuration may change.
+
+    The parameters are ROS's own, such as ``qos_overrides./target.subscription.reliability: best_effort``.
+    """
+    own = QoSProfile(depth=quality.depth, reliability=quality.reliability, durability=quality.durability)
+    kinds = (QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
+    return {"qos_profile": own, "qos_overriding_options": QoSOverridingOptions(kinds)}

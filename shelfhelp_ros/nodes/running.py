@@ -154,4 +154,10 @@ def run(make_node: Callable[[], Node]) -> NoReturn:
     except ShelfHelpError as error:
         print(f"shelfhelp: error: {error}", file=sys.stderr)
         status = 1
+    except RuntimeError as error:
+        # How rclpy refuses the value of a parameter qos_overrides.…
+        if "QoS override" not in str(error):
+            raise
+        print(f"shelfhelp: error: {error}; correct it in the configuration", file=sys.stderr)
+        status = 1
     sys.exit(status)

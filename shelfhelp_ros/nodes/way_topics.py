@@ -11,7 +11,7 @@ from shelfhelp_interfaces.msg import Instruction, TargetSighting
 from shelfhelp_ros.feedback.way import Way
 from shelfhelp_ros.guidance.phases import Phase
 from shelfhelp_ros.nodes import conversions
-from shelfhelp_ros.nodes.quality_of_service import CAMERA, WORDS
+from shelfhelp_ros.nodes.quality_of_service import CAMERA, WORDS, adjustable
 
 _LOG_EVERY = 5.0
 
@@ -23,9 +23,9 @@ class WayTopics:
         self, node: Node, way: Way, on_phase: Callable[[Phase], object], changed: Callable[[], object] = lambda: None
     ) -> None:
         self._node, self._way, self._on_phase, self._changed = node, way, on_phase, changed
-        node.create_subscription(TargetSighting, "target", self._on_target, WORDS)
-        node.create_subscription(PoseWithCovarianceStamped, "hand", self._on_hand, CAMERA)
-        node.create_subscription(Instruction, "instruction", self._on_instruction, WORDS)
+        node.create_subscription(TargetSighting, "target", self._on_target, **adjustable(WORDS))
+        node.create_subscription(PoseWithCovarianceStamped, "hand", self._on_hand, **adjustable(CAMERA))
+        node.create_subscription(Instruction, "instruction", self._on_instruction, **adjustable(WORDS))
 
     @property
     def _now_ns(self) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from shelfhelp_ros.catalogue.index import Index
 from shelfhelp_ros.catalogue.matching import Match, Matcher, Verification, reference_similarity
 from shelfhelp_ros.catalogue.store import Catalogue
+from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, box_position, front_depth, position_at
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
@@ -82,6 +83,7 @@ class Pipeline:
         self._watch = TargetWatch(self.matcher.thresholds, self.settings.watch)
         self._target: Target | None = None
         self._index = self._open_index()
+        self.catalogue_fault = ""
         self.second_looks: SecondLooks | None = None
         if verifier is not None:
             worker = SecondLookWorker(verifier, catalogue.crops)
@@ -110,6 +112,11 @@ class Pipeline:
     def target(self) -> Target | None:
         """What is looked for."""
         return self._target
+
+    @property
+    def known_products(self) -> int:
+        """How many products of the catalogue are known by now."""
+        return len(self._names)
 
     def set_target(self, product_id: str | None) -> None:
         """Look for a catalogue product, or for nothing. Raises UnknownProductError."""
@@ -173,10 +180,20 @@ class Pipeline:
         return Index.open(self.catalogue, encoder)
 
     def _refresh_index(self) -> None:
-        """Follow changes that this or another process made to the catalogue."""
-        if self.catalogue.generation == self._index.references.generation:
+        """Follow changes that this or another process made to the catalogue.
+
+        A catalogue that cannot be read, as ``catalogue_fault`` then says, ends no search: what is known serves on.
+        """
+        try:
+            changed = self.catalogue.generation != self._index.references.generation
+            if changed:
+                self._index = self._open_index()
+            self.catalogue_fault = ""
+        except ShelfHelpError as error:
+            self.catalogue_fault = str(error)
             return
-        self._index = self._open_index()
+        if not changed:
+            return
         target = self._target
         if target is None:
             return
