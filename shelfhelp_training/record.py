@@ -31,19 +31,7 @@ class TrainingRecord(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.started = time.monotonic()
-        self.facts = {
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "seed": int(os.environ.get("PL_GLOBAL_SEED", "-1")),
-            "commit": current_commit(),
-            "machine": machine(),
-            "torch": torch.__version__,
-        }
-        description = getattr(getattr(trainer, "datamodule", None), "description", None)
-        if description is not None:
-            self.facts["data"] = description
-        start_from = module.hparams.get("start_from")
-        if start_from:
-            self.facts["before"] = read_record(Path(start_from))
+        self.facts = training_facts(trainer, module)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         seconds = self.earlier_seconds + time.monotonic() - self.started
@@ -51,6 +39,24 @@ class TrainingRecord(pl.Callback):
 
     def on_load_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         self.earlier_seconds = float(checkpoint.get("record", {}).get("seconds", 0.0))
+
+
+def training_facts(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
+    """Command, seed, commit, machine, PyTorch's version, the data's description and the record of what came before."""
+    facts: dict[str, Any] = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "seed": int(os.environ.get("PL_GLOBAL_SEED", "-1")),
+        "commit": current_commit(),
+        "machine": machine(),
+        "torch": torch.__version__,
+    }
+    description = getattr(getattr(trainer, "datamodule", None), "description", None)
+    if description is not None:
+        facts["data"] = description
+    start_from = module.hparams.get("start_from")
+    if start_from:
+        facts["before"] = read_record(Path(start_from))
+    return facts
 
 
 def read_record(checkpoint: Path) -> dict[str, Any]:
