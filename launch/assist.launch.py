@@ -1,5 +1,7 @@
 """Start perception, guidance and speech beside a camera, and bring the lifecycle nodes to active."""
 
+from pathlib import Path
+
 import yaml
 from launch import LaunchContext, LaunchDescription
 from launch import LaunchDescriptionEntity as Entity
@@ -13,6 +15,7 @@ from lifecycle_msgs.msg import Transition
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.cameras import camera_topics
+from shelfhelp_ros.nodes.languages import voice_language
 from shelfhelp_ros.resources import config_folder
 
 HANDS = ("none", "mediapipe", "aruco")
@@ -29,6 +32,7 @@ ARGUMENTS = (
     ("models", "", "folder with the networks; empty: as the configuration says"),
     ("catalogue", "", "catalogue file; empty: as the configuration says"),
     ("speech", "", "speech-dispatcher, espeak-ng, hibari or text; empty: as the configuration says"),
+    ("language", "", "of the words and of the voice, such as de; empty: as the configuration says"),
     ("speech_rate", "", "words a minute, 80 to 600; empty: as the configuration says"),
     ("tones", "", "true: tones beside the words tell where the product is; empty: as the configuration says"),
     ("haptics", "false", "true: publish what the motors of a wristband do"),
@@ -56,8 +60,13 @@ def start(context: LaunchContext) -> list[Entity]:
     transport = given["image_transport"] or ("compressed" if topics.transport == "compressed" else "")
     chosen = {name: given[name] for name in ("confirm", "backend", "models", "catalogue")}
     perception = node(given, "perception", {**chosen, "image_transport": transport}, list(topics.remappings))
-    guidance = node(given, "guidance", {}, [])
-    speaking = {"backend": given["speech"], "rate": given["speech_rate"], "tones": given["tones"]}
+    guidance = node(given, "guidance", {"language": given["language"]}, [])
+    speaking = {
+        "language": voice_language(Path(given["config"]), given["language"]),
+        "backend": given["speech"],
+        "rate": given["speech_rate"],
+        "tones": given["tones"],
+    }
     speech = node(given, "speech", speaking, [])
     started = [speech, *brought_to_active(guidance), *brought_to_active(perception)]
     if is_true(given["haptics"]):

@@ -40,6 +40,7 @@ def assist_options(function: Callable[..., Any]) -> Callable[..., Any]:
                 default="",
                 help="speech-dispatcher, espeak-ng, hibari or text.  [default: the first that works]",
             ),
+            click.option("--language", default="", help="Of the words and of the voice, such as de.  [default: en]"),
             click.option("--log-level", default="info", show_default=True, help="debug, info, warn, error or fatal."),
         )
     ):
@@ -86,6 +87,7 @@ def command(
       shelfhelp assist --target "Oat drink vanilla"
       shelfhelp assist --camera realsense --reference front.jpg --reference side.jpg
       shelfhelp assist --hand aruco --target "Oat drink vanilla"
+      shelfhelp assist --language de --speech espeak-ng
     """
     options = make_options(
         camera=camera,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from shelfhelp_ros.guidance.listener import (
     FAR_MOVEMENT,
@@ -14,9 +14,14 @@ from shelfhelp_ros.guidance.listener import (
     expected_movement,
 )
 
-Units = Literal["imperial", "metric"]
+Units = Literal["imperial", "metric", "hands"]
+UNITS: tuple[Units, ...] = get_args(Units)
 
 INCH, FOOT = 0.0254, 0.3048
+
+#: A finger's breadth, a hand's breadth at the knuckles (between the means of women and men), a step of one who feels
+#: their way, metres.
+FINGER, HAND, STEP = 0.02, 0.085, 0.6
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,25 @@ _AMOUNTS: dict[Units, tuple[Amount, ...]] = {
         *_counted("metres", 1.0, tuple(range(1, 10))),
         Amount("metre_and_half", 1, 1.5),
     ),
+    "hands": (
+        _LITTLE,
+        *_counted("fingers", FINGER, (1, 2, 3)),
+        *_counted("hands", HAND, (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)),
+        *_counted("steps", STEP, tuple(range(2, 16))),
+    ),
+}
+
+#: What one of each counted amount measures, metres.
+_MEASURES = {
+    "inches": INCH,
+    "feet": FOOT,
+    "foot_and_half": 1.5 * FOOT,
+    "centimetres": 0.01,
+    "metres": 1.0,
+    "metre_and_half": 1.5,
+    "fingers": FINGER,
+    "hands": HAND,
+    "steps": STEP,
 }
 
 
@@ -66,3 +90,9 @@ def amounts_within(metres: float, units: Units) -> tuple[Amount, ...]:
 def spoken_amount(metres: float, units: Units) -> Amount:
     """The amount that moves people nearest to a finite distance; its sign does not matter."""
     return min(_AMOUNTS[units], key=lambda amount: abs(amount.movement - abs(metres)))
+
+
+def measured_amount(metres: float, units: Units) -> Amount:
+    """The amount that measures nearest to a finite distance: for what is told of a place, and not as a movement."""
+    counted = [amount for amount in _AMOUNTS[units] if amount.key in _MEASURES]
+    return min(counted, key=lambda amount: abs(amount.count * _MEASURES[amount.key] - abs(metres)))

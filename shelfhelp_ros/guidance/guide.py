@@ -21,8 +21,16 @@ from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
 from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.planner import Move, Offset, Planner
 from shelfhelp_ros.guidance.settings import AHEAD_NS, FRESH_NS, GuidanceSettings
-from shelfhelp_ros.guidance.wording import direction, doubt
-from shelfhelp_ros.sightings import Decision, TargetSighting, Verified
+from shelfhelp_ros.guidance.wording import (
+    around_the_clock,
+    direction,
+    doubt,
+    far_from_hand,
+    in_view,
+    place,
+    whereabouts,
+)
+from shelfhelp_ros.sightings import Decision, Sightings, TargetSighting, Verified
 
 #: A sentence that does not fade may be spoken for this long after it was decided.
 _NOTICE_NS = 1_000_000_000
@@ -106,7 +114,7 @@ class Guide:
         planner: Callable[[GuidanceSettings, Phrases], Planner] = PhrasePlanner,
     ) -> None:
         self.settings = settings or GuidanceSettings()
-        self.phrases = phrases or Phrases.load()
+        self.phrases = (phrases or Phrases.load()).at(self.settings.verbosity)
         self._planner = planner(self.settings, self.phrases)
         self._stopwatch = Stopwatch()
         self._pacing = Pacing()
@@ -197,11 +205,56 @@ class Guide:
         self._follow(now, now_ns)
         if self._phase in ACTIVE:
             saying = self._saying(now, now_ns, asked=True) or self._notice("waiting_for_camera", "repeat")
-        elif self._phase is Phase.DONE:
-            saying = self._notice("found_before", "repeat", name=self._target_name)
         else:
-            saying = self._notice("stopped" if self._phase is Phase.STOPPED else "no_target", "repeat")
+            saying = self._notice(*self._at_rest(), name=self._target_name)
         return self._emit(replace(saying, urgency=Urgency.HIGH), now, now_ns)
+
+    def where_am_i(self, now_ns: int, products: Sightings | None = None) -> Instruction:
+        """Answer with the phase, where the product is, whether the hand is seen, and what is in view.
+
+        ``products`` is the newest word of everything in view. An answer that tells a place expires as a direction does;
+        a place that the voice would have no time to begin with is left out, as is everything older than 300 ms.
+        """
+        now = self._stopwatch.read(now_ns)
+        self._follow(now, now_ns)
+        view = self._view(now_ns) if self._phase in ACTIVE else None
+        texts = [self._standing(view)]
+        stamps = []
+        told = view is not None and now_ns - view.stamp_ns <= FRESH_NS - _TO_BEGIN_NS
+        if view is not None and told:
+            stamps.append(view.stamp_ns)
+            texts.append(self._place(view))
+        if self._phase in ACTIVE and (view is None or view.offset.reference != "hand"):
+            texts.append(self.phrases.say("where.no_hand") if self._awaited_hand(now_ns) is not None else "")
+        if products is not None and -AHEAD_NS <= now_ns - products.stamp_ns < FRESH_NS:
+            stamps.append(products.stamp_ns)
+            texts.append(in_view([product.product_name for product in products.products], self.phrases))
+        text = " ".join(filter(None, texts))
+        saying = _Saying(text, "where", 0.0, self.settings.reaction, min(stamps, default=None), fades=told)
+        return self._emit(replace(saying, urgency=Urgency.HIGH), now, now_ns)
+
+    def _at_rest(self) -> tuple[str, str]:
+        """The phrase, and its topic, for a phase in which nothing is being looked for."""
+        keys = {Phase.DONE: "found_before", Phase.STOPPED: "stopped"}
+        return keys.get(self._phase, "no_target"), "repeat"
+
+    def _standing(self, view: _View | None) -> str:
+        """One sentence on the phase; ``view`` is what is seen of the product."""
+        keys = {Phase.STALE: "waiting_for_camera", Phase.LOST: "lost.first", Phase.ABSENT: "absent"}
+        if self._phase not in ACTIVE:
+            return self.phrases.say(self._at_rest()[0], name=self._target_name)
+        if self._phase is Phase.AMBIGUOUS:
+            return self.phrases.say("ambiguous.unsure", name=self._target_name)
+        key = "where.seen" if view is not None else keys.get(self._phase, "where.looking")
+        return self.phrases.say(key, name=self._target_name)
+
+    def _place(self, view: _View) -> str:
+        """Where the product is; without its distance, the way to it."""
+        settings, move = self.settings, view.move
+        if move is None:
+            return self.phrases.say("where.at")
+        text = whereabouts(view.offset, self.phrases, settings.units, settings.directions, settings.relative_to)
+        return text or direction(move, view.offset, self.phrases, settings.units, settings.directions)
 
     # What the data say
 
@@ -412,7 +465,12 @@ class Guide:
 
     def _direction(self, view: _View, move: Move) -> _Saying:
         settings = self.settings
-        text = move.text or direction(move, view.offset, self.phrases, settings.units)
+        if settings.relative_to == "body" and far_from_hand(view.offset):
+            text = place(view.offset, self.phrases, settings.units, settings.directions)
+            move = replace(move, amount=None, then=None, seconds=None, text=text)
+        elif settings.directions == "clock":
+            move = around_the_clock(move, settings.units)
+        text = move.text or direction(move, view.offset, self.phrases, settings.units, settings.directions)
         usual = settings.reaction + movement_seconds(move.metres, settings.movement_speed)
         reaching_unseen = view.offset.reference == "camera" and move.axis == "z"
         again = settings.reach_repeat_after if reaching_unseen else settings.repeat_after
@@ -488,7 +546,13 @@ def _position(sighting: TargetSighting) -> npt.NDArray[np.float64] | None:
 
 def _camera_offset(bearing: npt.NDArray[np.float64], product: npt.NDArray[np.float64] | None) -> Offset:
     x, y = (math.degrees(math.atan2(value, bearing[2])) for value in bearing[:2])
-    return Offset("camera", x, y, math.nan if product is None else float(product[2]))
+    if product is None:
+        return Offset("camera", x, y, math.nan)
+    return Offset("camera", x, y, float(product[2]), _triple(product))
+
+
+def _triple(xyz: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(xyz[0]), float(xyz[1]), float(xyz[2])
 
 
 def _hand_offset(
@@ -500,6 +564,6 @@ def _hand_offset(
     """From the palm to its goal in front of the product; without the product's depth, at the depth of the hand."""
     if product is not None:
         x, y, z = (float(value) for value in product - hand)
-        return Offset("hand", x, y, z - standoff)
+        return Offset("hand", x, y, z - standoff, _triple(product))
     x, y = (float(value) for value in bearing[:2] / bearing[2] * max(hand[2], 0.0) - hand[:2])
     return Offset("hand", x, y, math.nan)

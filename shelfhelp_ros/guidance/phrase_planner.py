@@ -202,8 +202,8 @@ class PhraseModel:
         settings, phrases = self._settings, self._phrases
         offset = Offset("hand", 0.0, 0.0, 0.0)
         moves = [Move(axis, way, amount.movement, amount.movement, amount) for amount in self.amounts[axis]]
-        alone = [direction(move, offset, phrases, settings.units) for move in moves]
-        half = [part(move, phrases, settings.units) for move in moves[: self.paired]]
+        alone = [direction(move, offset, phrases, settings.units, settings.directions) for move in moves]
+        half = [part(move, phrases, settings.units, settings.directions) for move in moves[: self.paired]]
         rate = settings.speech_rate_wpm
         return np.array([speech_seconds(t, rate) for t in alone]), np.array([speech_seconds(t, rate) for t in half])
 

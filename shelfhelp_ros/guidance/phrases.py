@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import string
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 from babel import Locale, UnknownLocaleError
 
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.guidance.distances import Amount
+from shelfhelp_ros.guidance.distances import UNITS, Amount, Units
 from shelfhelp_ros.resources import config_folder
 
 _SIDES = ("left", "right", "up", "down")
@@ -37,14 +38,34 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("ambiguous.sides", "ambiguous.stacked"), frozenset({"first", "second"})),
     **dict.fromkeys(("ambiguous.twins", "ambiguous.unsure"), frozenset({"name"})),
     **{f"distance.{key}": frozenset() for key in ("little", "foot_and_half", "metre_and_half")},
+    **{f"hour.{hour}": frozenset() for hour in range(1, 13)},
+    **dict.fromkeys(("clock.known", "clock.part"), frozenset({"distance", "hour"})),
+    **dict.fromkeys(("clock.unknown", "clock.far", "clock.turn", "body.clock"), frozenset({"hour"})),
+    **dict.fromkeys(("body.ahead", "body.left", "body.right", "body.level"), frozenset()),
+    **dict.fromkeys(("body.above", "body.below"), frozenset({"distance"})),
+    "body.place": frozenset({"side", "distance", "height"}),
+    **dict.fromkeys(("where.looking", "where.seen"), frozenset({"name"})),
+    **dict.fromkeys(("where.at", "where.no_hand", "where.nothing"), frozenset()),
+    "where.from_hand": frozenset({"way"}),
+    "where.known": frozenset({"names"}),
 }
 
 #: Keys with one text for each plural form of the language; ``{count}`` may be left out where one number has the form.
-PLURALS = ("distance.inches", "distance.feet", "distance.centimetres", "distance.metres")
+#: A number may have a text of its own beside them, where the noun changes it.
+PLURALS = (
+    *(f"distance.{key}" for key in ("inches", "feet", "centimetres", "metres", "fingers", "hands", "steps")),
+    "where.products",
+)
+
+#: Sections that replace texts where a person wants to hear less, or more.
+VERBOSITIES = ("brief", "full")
 
 
 class Phrases:
-    """The texts of one language. ``say`` fills one in; ``distance`` words an amount."""
+    """The texts of one language. ``say`` fills one in; ``distance`` words an amount.
+
+    ``units`` are those that are usual where the language is spoken.
+    """
 
     def __init__(self, raw: Mapping[str, Any], origin: str = "phrase file") -> None:
         """Check ``raw``, the nested mapping of a phrase file. Raises ShelfHelpError naming ``origin`` and key."""
@@ -53,16 +74,30 @@ class Phrases:
             self._locale = Locale.parse(self.language)
         except (ValueError, TypeError, UnknownLocaleError) as error:
             raise ShelfHelpError(f"{origin}: language is {self.language!r}; give a code such as en or pt_BR") from error
+        if raw.get("units") not in UNITS:
+            raise ShelfHelpError(f"{origin}: units is {raw.get('units')!r}; it has to be one of {', '.join(UNITS)}")
+        self.units: Units = raw["units"]
         self._texts = _flatten(raw)
+        self._check(origin)
+        self._versions: dict[str, Phrases] = {"normal": self}
+
+    def _check(self, origin: str) -> None:
         forms = self._locale.plural_form.tags | {"other"}
         for key, fields in REQUIRED.items():
             _check_text(self._texts, key, fields, fields, origin)
         for key in PLURALS:
             for form in sorted(forms):
                 _check_text(self._texts, f"{key}.{form}", frozenset(), frozenset({"count"}), origin)
-        known = {*REQUIRED, "language", *(f"{key}.{form}" for key in PLURALS for form in forms)}
+        known = {*REQUIRED, "language", "units", *(f"{key}.{form}" for key in PLURALS for form in forms)}
         for key in self._texts:
-            if key not in known:
+            section, _, phrase = key.partition(".")
+            counted, _, number = key.rpartition(".")
+            if section in VERBOSITIES and phrase in REQUIRED:
+                fields = REQUIRED[phrase]
+                _check_text(self._texts, key, fields - {"name"}, fields, origin)
+            elif counted in PLURALS and number.isdigit():
+                _check_text(self._texts, key, frozenset(), frozenset({"count"}), origin)
+            elif key not in known:
                 raise ShelfHelpError(f"{origin}: {key} is not a phrase that is ever spoken; remove or rename it")
 
     @classmethod
@@ -88,12 +123,30 @@ class Phrases:
         """The text of ``key`` with its words filled in, to be put into another text."""
         return self._texts[key].format(**values)
 
+    def at(self, verbosity: str) -> Phrases:
+        """The language as it is spoken to who wants to hear less (*brief*) or more (*full*); always the same object."""
+        if verbosity not in self._versions:
+            version = copy.copy(self)
+            section = f"{verbosity}."
+            replaced = {key.removeprefix(section): text for key, text in self._texts.items() if key.startswith(section)}
+            version._texts = {**self._texts, **replaced}
+            self._versions[verbosity] = version
+        return self._versions[verbosity]
+
     def distance(self, amount: Amount) -> str:
         """An amount in words, to be put into another text."""
-        if f"distance.{amount.key}" in self._texts:
-            return self._texts[f"distance.{amount.key}"]
-        form = self._locale.plural_form(amount.count)
-        return self._texts[f"distance.{amount.key}.{form}"].format(count=amount.count)
+        key = f"distance.{amount.key}"
+        return self._texts[key] if key in self._texts else self.counted(key, amount.count)
+
+    def counted(self, key: str, count: int) -> str:
+        """The text of a key of PLURALS for so many, to be put into another text."""
+        form = self._locale.plural_form(count)
+        text = self._texts.get(f"{key}.{count}") or self._texts[f"{key}.{form}"]
+        return text.format(count=count)
+
+    def hour(self, hour: int) -> str:
+        """An hour of the clock's face, 1 to 12, in words, to be put into another text."""
+        return self._texts[f"hour.{hour}"]
 
 
 def _flatten(raw: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

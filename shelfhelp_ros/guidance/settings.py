@@ -37,7 +37,18 @@ class GuidanceSettings:
     each field's metadata. A value out of range raises ShelfHelpError.
     """
 
-    units: Literal["imperial", "metric"] = _choice("imperial", ("imperial", "metric"), "units of spoken distances")
+    units: Literal["imperial", "metric", "hands"] = _choice(
+        "imperial", ("imperial", "metric", "hands"), "units of spoken distances"
+    )
+    directions: Literal["sides", "clock"] = _choice(
+        "sides", ("sides", "clock"), "left and right, or hours of a clock's face"
+    )
+    relative_to: Literal["hand", "body"] = _choice(
+        "hand", ("hand", "body"), "a hand far away is told its way, or where the product is from the body"
+    )
+    verbosity: Literal["brief", "normal", "full"] = _choice(
+        "normal", ("brief", "normal", "full"), "how much is said: the words alone, or reasons too"
+    )
     speech_rate_wpm: int = _number(175, 80, 600, "speaking rate that the pacing reckons with, words a minute")
     palm_standoff: float = _number(0.03, 0.0, 0.15, "where the palm stops, metres in front of the product")
     side_tolerance: float = _number(0.04, 0.01, 0.15, "hand and product count as in line within this, metres")

@@ -15,6 +15,7 @@ from shelfhelp_ros.nodes.cameras import camera_topics
 from shelfhelp_ros.nodes.guidance_node import GuidanceNode
 from shelfhelp_ros.nodes.hand_node import SOURCES, HandNode
 from shelfhelp_ros.nodes.haptics_node import HapticsNode
+from shelfhelp_ros.nodes.languages import voice_language
 from shelfhelp_ros.nodes.perception_node import PerceptionNode
 from shelfhelp_ros.nodes.running import Crew
 from shelfhelp_ros.nodes.speech_node import SpeechNode
@@ -38,17 +39,21 @@ class AssistOptions:
     catalogue: Path | None = None
     speech: str = ""
     speech_rate: int = 0
+    language: str = ""
     tones: bool = False
     haptics: bool = False
     log_level: str = "info"
     use_sim_time: bool = False
 
+    @property
+    def _config(self) -> Path:
+        return self.config or config_folder() / "assist.yaml"
+
     def arguments(self, node: str) -> list[str]:
         """The ROS arguments of one node. Raises ShelfHelpError when a file they name is missing."""
-        config = self.config or config_folder() / "assist.yaml"
-        if not config.is_file():
-            raise ShelfHelpError(f"the configuration {config} is missing; give another with --config")
-        arguments = ["--ros-args", "--params-file", str(config)]
+        if not self._config.is_file():
+            raise ShelfHelpError(f"the configuration {self._config} is missing; give another with --config")
+        arguments = ["--ros-args", "--params-file", str(self._config)]
         for name, value in self._parameters(node).items():
             arguments += ["-p", f"{name}:={value}"]
         if node in ("perception", "hand"):
@@ -71,8 +76,11 @@ class AssistOptions:
             )
         elif node == "hand":
             values |= {"source": self.hand}
+        elif node == "guidance":
+            values |= _given(language=self.language)
         elif node == "speech":
             values |= _given(
+                language=voice_language(self._config, self.language),
                 backend=self.speech,
                 rate=str(self.speech_rate) if self.speech_rate else "",
                 tones="true" if self.tones else "",

@@ -33,6 +33,7 @@ class AssistantClient(Node):
             "list_products": ListProducts,
             "stop": Trigger,
             "repeat": Trigger,
+            "where_am_i": Trigger,
         }
         self._callers = {service: self.create_client(kind, service) for service, kind in kinds.items()}
 
@@ -58,6 +59,9 @@ class AssistantClient(Node):
 
     def repeat(self) -> Any:
         return self.call("repeat", Trigger.Request())
+
+    def where_am_i(self) -> Any:
+        return self.call("where_am_i", Trigger.Request())
 
     def wait_for_assistant(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Block until perception offers its services, or ``stopped`` answers True."""

@@ -103,6 +103,13 @@ def to_product_array(sightings: Sightings) -> messages.ProductArray:
     )
 
 
+def from_product_array(message: messages.ProductArray) -> Sightings:
+    """Everything in view. Raises ValueError for a product that is none."""
+    size = (int(message.image_width), int(message.image_height))
+    products = tuple(from_product(product) for product in message.products)
+    return Sightings(from_time(message.header.stamp), message.header.frame_id, size, products)
+
+
 def to_target(sighting: TargetSighting) -> messages.TargetSighting:
     message = messages.TargetSighting(
         header=to_header(sighting.stamp_ns, sighting.frame_id),

@@ -11,21 +11,23 @@ from typing import Any, NoReturn
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from shelfhelp_interfaces.msg import Instruction as InstructionMessage
-from shelfhelp_interfaces.msg import TargetSighting
-from std_msgs.msg import Bool
+from shelfhelp_interfaces.msg import ProductArray, TargetSighting
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.guidance.guide import Guide
 from shelfhelp_ros.guidance.instruction import Instruction
-from shelfhelp_ros.guidance.phases import Phase
+from shelfhelp_ros.guidance.phases import ACTIVE, Phase
 from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.nodes import conversions
 from shelfhelp_ros.nodes.find_product import FindProductServer
+from shelfhelp_ros.nodes.health import Health
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
-from shelfhelp_ros.nodes.quality_of_service import CAMERA, STATE, WORDS
+from shelfhelp_ros.nodes.quality_of_service import CAMERA, RESULT, STATE, WORDS, adjustable
 from shelfhelp_ros.nodes.running import run
+from shelfhelp_ros.sightings import Sightings
 
 
 def _from_field(entry: dataclasses.Field[Any]) -> Setting:
@@ -35,7 +37,19 @@ def _from_field(entry: dataclasses.Field[Any]) -> Setting:
     return Setting(entry.name, default, text, facts.get("low"), facts.get("high"), facts.get("choices", ()))
 
 
-GUIDE_SETTINGS = tuple(_from_field(entry) for entry in dataclasses.fields(GuidanceSettings))
+USUAL_UNITS = "usual"
+
+
+def _units() -> Setting:
+    """The units have one choice more than the guide knows: those that are usual where the language is spoken."""
+    facts = next(entry for entry in dataclasses.fields(GuidanceSettings) if entry.name == "units").metadata
+    text = f"{facts['help']}; usual: those of the language; a change holds from the next search on"
+    return Setting("units", USUAL_UNITS, text, choices=(USUAL_UNITS, *facts["choices"]))
+
+
+GUIDE_SETTINGS = tuple(
+    _units() if entry.name == "units" else _from_field(entry) for entry in dataclasses.fields(GuidanceSettings)
+)
 SETTINGS = (
     Setting("language", "en", "language of the phrases: a file of config/phrases", fixed=True),
     Setting("phrases", "", "phrase file to use in place of the language's", fixed=True),
@@ -77,11 +91,15 @@ class GuidanceNode(LifecycleNode):
         self.changed = threading.Condition()
         self._lock = threading.RLock()
         self._guide: Guide | None = None
+        self._phrases: Phrases | None = None
+        self._in_view: ProductArray | None = None
         self._target_id = ""
         self._camera_frame = ""
         self._sequence = 0
+        self._told_wanted = ""
         self._active = False
         self._entities: list[Callable[[], object]] = []
+        self._health = Health(self, self._complaint)
 
     @property
     def is_active(self) -> bool:
@@ -96,13 +114,15 @@ class GuidanceNode(LifecycleNode):
             self._settings = self._read_settings({})
             # Plans are made here and kept, so that activating is immediate.
             Guide(self._settings, self._phrases)
+            self._open_topics()
+            self.failure = ""
         except Exception as error:
             # rclpy would swallow anything else without a word.
             internal = "" if isinstance(error, ShelfHelpError) else f"internal error: {type(error).__name__}: "
             self.failure = f"{internal}{error}"
             self.get_logger().error(self.failure)
+            self._release()
             return TransitionCallbackReturn.FAILURE
-        self._open_topics()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -148,15 +168,21 @@ class GuidanceNode(LifecycleNode):
             self._entities.append(lambda: destroy(entity))
             return entity
 
-        publisher = self.create_lifecycle_publisher(InstructionMessage, "instruction", WORDS)
+        publisher = self.create_lifecycle_publisher(InstructionMessage, "instruction", **adjustable(WORDS))
         self._instructions = keep(publisher, self.destroy_lifecycle_publisher)
+        # Latched: a perception node that was restarted learns from it what it was looking for.
+        wanted = self.create_lifecycle_publisher(String, "wanted", **adjustable(STATE))
+        self._wanted = keep(wanted, self.destroy_lifecycle_publisher)
         for kind, topic, callback, quality in (
             (TargetSighting, "target", self._on_target, WORDS),
             (PoseWithCovarianceStamped, "hand", self._on_hand, CAMERA),
             (Bool, "speaking", self._on_speaking, STATE),
+            (ProductArray, "products", self._on_products, RESULT),
         ):
-            keep(self.create_subscription(kind, topic, callback, quality), self.destroy_subscription)
-        for name, handler in (("stop", self._on_stop), ("repeat", self._on_repeat)):
+            made = self.create_subscription(kind, topic, callback, **adjustable(quality))
+            keep(made, self.destroy_subscription)
+        questions = {"stop": self._on_stop, "repeat": self._on_repeat, "where_am_i": self._on_where_am_i}
+        for name, handler in questions.items():
             keep(self.create_service(Trigger, name, handler), self.destroy_service)
         keep(self.create_timer(1.0 / self.parameters["tick_rate"], self._on_tick), self.destroy_timer)
         keep(FindProductServer(self), FindProductServer.destroy)
@@ -165,7 +191,10 @@ class GuidanceNode(LifecycleNode):
 
     def _read_settings(self, changes: dict[str, Value]) -> GuidanceSettings:
         values = {setting.name: self.parameters[setting.name] for setting in GUIDE_SETTINGS}
-        return GuidanceSettings(**{**values, **{name: value for name, value in changes.items() if name in values}})
+        values |= {name: value for name, value in changes.items() if name in values}
+        if values["units"] == USUAL_UNITS:
+            values["units"] = self._phrases.units if self._phrases is not None else GuidanceSettings.units
+        return GuidanceSettings(**values)
 
     def _on_parameters(self, changes: dict[str, Value]) -> None:
         self._settings = self._read_settings(changes)
@@ -175,6 +204,11 @@ class GuidanceNode(LifecycleNode):
     @property
     def now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
+
+    def _complaint(self) -> str:
+        if self.progress.phase is not Phase.STALE:
+            return ""
+        return "no fresh picture comes from perception: look at its status, at the camera, and at the clocks of both"
 
     def _on_target(self, message: TargetSighting) -> None:
         try:
@@ -233,6 +267,20 @@ class GuidanceNode(LifecycleNode):
     def _on_repeat(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return self._answer(response, Guide.repeat, "")
 
+    def _on_where_am_i(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return self._answer(response, lambda guide, now_ns: guide.where_am_i(now_ns, self._products()), "")
+
+    def _on_products(self, message: ProductArray) -> None:
+        # Read only when somebody asks what is in view.
+        self._in_view = message
+
+    def _products(self) -> Sightings | None:
+        """The newest word of everything in view; None when there is none that makes sense."""
+        try:
+            return None if self._in_view is None else conversions.from_product_array(self._in_view)
+        except ValueError:
+            return None
+
     def _answer(
         self, response: Trigger.Response, ask: Callable[[Guide, int], Instruction], message: str
     ) -> Trigger.Response:
@@ -258,10 +306,14 @@ class GuidanceNode(LifecycleNode):
         self._note(**facts)
 
     def _note(self, **facts: Any) -> None:
-        """Keep the progress up to date and wake the goals that wait for it."""
+        """Keep the progress up to date, and wake the goals that wait for it; tell what is looked for."""
         with self.changed:
             self.progress = dataclasses.replace(self.progress, **facts)
             self.changed.notify_all()
+        wanted = self.progress.target_id if self.progress.phase in ACTIVE else ""
+        if self._active and wanted != self._told_wanted:
+            self._told_wanted = wanted
+            self._wanted.publish(String(data=wanted))
 
 
 def main() -> NoReturn:

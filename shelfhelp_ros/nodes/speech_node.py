@@ -17,8 +17,9 @@ from shelfhelp_ros.feedback.voice import VoiceFailure, VoiceSettings
 from shelfhelp_ros.feedback.way import Way
 from shelfhelp_ros.guidance.instruction import Urgency
 from shelfhelp_ros.nodes.conversions import from_time
+from shelfhelp_ros.nodes.health import Health
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
-from shelfhelp_ros.nodes.quality_of_service import STATE, WORDS
+from shelfhelp_ros.nodes.quality_of_service import STATE, WORDS, adjustable
 from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.nodes.way_topics import WayTopics
 
@@ -33,7 +34,12 @@ SETTINGS = (
     Setting("rate", 0, "speaking rate, 80 to 600 words a minute; 0: the voice's own", 0, 600),
     Setting("volume", 0, "loudness of the voice, 1 to 100 %; 0: the voice's own", 0, 100),
     Setting("voice", "", "voice of the speech engine; empty: its own choice", fixed=True),
-    Setting("language", "", "language of the voice, such as en or en-gb; empty: its own choice", fixed=True),
+    Setting(
+        "language",
+        "",
+        "language of the voice, such as en or en-gb; empty: that of the phrases, English as the voice has it",
+        fixed=True,
+    ),
     Setting("tones", False, "tones beside the words: pitch, side and tempo tell where the product is", fixed=True),
     Setting("wav_folder", "", "write WAV files into this folder instead of using the sound device", fixed=True),
 )
@@ -51,8 +57,8 @@ class SpeechNode(Node):
         self.dropped = 0
         self._on_spoken = on_spoken
         self._beginning = Instruction()
-        self._speaking = self.create_publisher(Bool, "speaking", STATE)
-        self._spoken = self.create_publisher(Instruction, "spoken", WORDS)
+        self._speaking = self.create_publisher(Bool, "speaking", **adjustable(STATE))
+        self._spoken = self.create_publisher(Instruction, "spoken", **adjustable(WORDS))
         folder = self.parameters["wav_folder"]
         wav_folder = Path(folder).expanduser() if folder else None
         self.way = Way()
@@ -71,12 +77,20 @@ class SpeechNode(Node):
         self._announce(False)
         if self.parameters["tones"]:
             self._tones = self._open_tones(wav_folder)
-        self.create_subscription(Instruction, "instruction", self._on_instruction, WORDS)
-        self.get_logger().info(f"speaking through {self.speaker.kind}")
+        self.create_subscription(Instruction, "instruction", self._on_instruction, **adjustable(WORDS))
+        self._opened = self.speaker.kind
+        self._health = Health(self, self._complaint)
+        self.get_logger().info(f"speaking through {self._opened}")
 
     @property
     def now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
+
+    def _complaint(self) -> str:
+        if self.speaker.kind == self._opened and (self._opened != "text" or self.parameters["backend"] == "text"):
+            return ""
+        voice = "a voice" if self._opened == "text" else self._opened
+        return f"nothing is heard, only written: {voice} does not work; `shelfhelp doctor` says how to mend it"
 
     def close(self) -> None:
         """Fall silent before the process lets go of ROS."""

@@ -25,6 +25,7 @@ def with_text(key, text):
     place = raw
     for section in sections:
         place = place[section]
+    last = int(last) if last.isdigit() else last
     if text is None:
         del place[last]
     else:
@@ -67,10 +68,12 @@ def test_plural_forms_are_those_of_the_language():
         Phrases(raw)
     forms = {form: f"{{count}} {form}" for form in ("one", "few", "many", "other")}
     for key in PLURALS:
-        raw["distance"][key.split(".")[1]] = forms
+        section, name = key.split(".")
+        raw[section][name] = forms
+    raw["distance"]["inches"] = {**forms, 2: "two of its own"}
     polish = Phrases(raw)
-    counted = [polish.distance(Amount("inches", count, 0.1)) for count in (1, 2, 5, 22)]
-    assert counted == ["1 one", "2 few", "5 many", "22 few"]
+    counted = [polish.distance(Amount("inches", count, 0.1)) for count in (1, 2, 3, 5, 22)]
+    assert counted == ["1 one", "two of its own", "3 few", "5 many", "22 few"]
 
 
 @pytest.mark.parametrize(
