@@ -6,8 +6,9 @@ A product's name starts with its source (``cornershop/Corona``), so that no two 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,8 @@ PACKSHOT = "packshot"
 # What is kept round a product's box, as a share of its sides: shelf and neighbours for views that miss the box.
 SURROUNDING = 0.15
 LONGEST = 288
+# Height and width of the photographs of drawn products, in pixels.
+DRAWN_PHOTO = (160, 120)
 # In photographs of one product as a whole, the share of each side that the product takes.
 CENTRAL = 0.7
 
@@ -82,6 +85,8 @@ class CropSource:
         without: products to leave out, by folder or class name.
         only: if given, these products alone.
         count, seed: number of products and the seed they are drawn from (``drawn``).
+        photos: so many photographs of each drawn product, each with its own light, angle and neighbour, instead of its
+            clean face (``drawn``).
         border: the pictures have a white border that is cut off (``pictures``).
         smallest: boxes whose longer side has fewer pixels are left out (``coco``).
         shelves: if given, the photographs are dealt out to so many imagined shelves, and each of these counts as one
@@ -100,6 +105,7 @@ class CropSource:
     only: tuple[str, ...] = ()
     count: int = 0
     seed: int = 0
+    photos: int = 0
     border: bool = False
     smallest: int = 16
     shelves: int = 0
@@ -116,19 +122,36 @@ class CropSource:
 
 def load_crops(source: CropSource, root: Path) -> list[Crop]:
     """All crops of a source. Raises ShelfHelpError when its files are missing or hold no product."""
+    crops = list(stream_crops(source, root))
+    if not crops:
+        raise ShelfHelpError(f"{find_source(source, root)} holds no crops of the kind {source.kind}")
+    return crops
+
+
+def stream_crops(source: CropSource, root: Path, skip: int = 0) -> Iterator[Crop]:
+    """The crops of a source from number ``skip`` on, one after the other; those of published collections are decoded
+    as they come. Raises ShelfHelpError when its files are missing.
+    """
+    path = find_source(source, root)
+    if source.kind in LABELLED:
+        crops: Iterable[Crop] = _read_published(source, path, skip)
+    else:
+        crops = (crop for crop in _READERS[source.kind](source, path) if _wanted(source, crop))
+        if source.limit and source.kind != "instances":
+            crops = _limited(list(crops), source.limit)
+        crops = islice(crops, skip, None)
+    for row, crop in enumerate(crops, skip):
+        yield replace(crop, photo=f"shelf {row % source.shelves}") if source.shelves else crop
+
+
+def find_source(source: CropSource, root: Path) -> Path:
+    """Where a source's files are. Raises ShelfHelpError when they are missing."""
     path = Path(source.path) if Path(source.path).exists() else root / source.path
     if source.kind != "drawn" and not path.exists():
         raise ShelfHelpError(
             f"{path} does not exist; set SHELFHELP_DATA to the folder of photographs, or make it first"
         )
-    crops = [crop for crop in _READERS[source.kind](source, path) if _wanted(source, crop)]
-    if source.shelves:
-        crops = [replace(crop, photo=f"shelf {row % source.shelves}") for row, crop in enumerate(crops)]
-    if source.limit and source.kind != "instances":
-        crops = _limited(crops, source.limit)
-    if not crops:
-        raise ShelfHelpError(f"{path} holds no crops of the kind {source.kind}")
-    return crops
+    return path
 
 
 def cut(image: ImageArray, box: BoxArray, product: str, family: str, photo: str) -> Crop:
@@ -205,14 +228,23 @@ def _read_instances(source: CropSource, path: Path) -> Iterator[Crop]:
 
 def _read_drawn(source: CropSource, path: Path) -> Iterator[Crop]:
     from shelfhelp_ros.simulation.packs import draw_face, make_products
+    from shelfhelp_training.data.views import random_view
 
-    for product in make_products(source.seed, source.count):
-        name = f"{source.name}/{product.id}"
-        yield whole(draw_face(product, LONGEST), name, f"{source.name}/{product.family}", PACKSHOT)
+    products = make_products(source.seed, source.count)
+    faces = [draw_face(product, LONGEST) for product in products]
+    for number, (product, face) in enumerate(zip(products, faces, strict=True)):
+        clean = whole(face, f"{source.name}/{product.id}", f"{source.name}/{product.family}", PACKSHOT)
+        if not source.photos:
+            yield clean
+        for photo in range(source.photos):
+            rng = np.random.default_rng([source.seed, number, photo])
+            neighbour = faces[int(rng.integers(len(faces)))]
+            view = random_view(clean, neighbour, *DRAWN_PHOTO, rng)
+            yield whole(view, clean.product, clean.family, f"{product.id}-{photo}")
 
 
-def _read_published(source: CropSource, path: Path) -> Iterator[Crop]:
-    for item in chosen_crops(source.kind, path, source.part, source.only, source.without, source.limit):
+def _read_published(source: CropSource, path: Path, skip: int = 0) -> Iterator[Crop]:
+    for item in chosen_crops(source.kind, path, source.part, source.only, source.without, source.limit)[skip:]:
         image = load_image(item.path)
         image = without_border(image) if source.border else image
         names = f"{source.name}/{item.product}", f"{source.name}/{item.family}"
@@ -229,7 +261,6 @@ _READERS: dict[str, Callable[[CropSource, Path], Iterator[Crop]]] = {
     "yolo": _read_yolo,
     "instances": _read_instances,
     "drawn": _read_drawn,
-    **dict.fromkeys(LABELLED, _read_published),
 }
 
 
