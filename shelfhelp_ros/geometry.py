@@ -154,6 +154,10 @@ class CameraModel:
         )
 
 
+# Depths are looked at on a grid of about this many pixels a side: a median needs no more.
+_GRID = 32
+
+
 def box_depth(
     box: npt.NDArray[np.float32], depth: npt.NDArray[np.float32], minimum_share: float = 0.1
 ) -> tuple[float, float] | None:
@@ -163,12 +167,9 @@ def box_depth(
     Returns None when less than ``minimum_share`` of the pixels are known. The spread is the scaled median absolute
     deviation, so a neighbour at another depth that reaches into the box does not move the answer.
     """
-    height, width = depth.shape[:2]
     x1, y1, x2, y2 = (float(v) for v in box)
     inset_x, inset_y = (x2 - x1) / 4, (y2 - y1) / 4
-    left, right = int(max(0, x1 + inset_x)), int(min(width, np.ceil(x2 - inset_x)))
-    top, bottom = int(max(0, y1 + inset_y)), int(min(height, np.ceil(y2 - inset_y)))
-    patch = depth[top:bottom, left:right]
+    patch = _sampled(depth, x1 + inset_x, y1 + inset_y, np.ceil(x2 - inset_x), np.ceil(y2 - inset_y))
     known = patch[np.isfinite(patch) & (patch > 0)]
     if patch.size == 0 or known.size < max(1, minimum_share * patch.size):
         return None
@@ -181,19 +182,24 @@ def front_depth(box: npt.NDArray[np.float32], depth: npt.NDArray[np.float32], sh
 
     Where something reaches into the box from the front, this is its depth. None without a known depth in the box.
     """
-    height, width = depth.shape[:2]
-    x1, y1, x2, y2 = clip(box[None], width, height)[0].astype(int)
-    patch = depth[y1:y2, x1:x2]
+    patch = _sampled(depth, *(float(v) for v in box))
     known = patch[np.isfinite(patch) & (patch > 0)]
-    return float(np.quantile(known, share)) if known.size else None
+    if not known.size:
+        return None
+    rank = int(share * (known.size - 1))
+    return float(np.partition(known, rank)[rank])
 
 
-def box_position(
-    box: npt.NDArray[np.float32], depth: npt.NDArray[np.float32], camera: CameraModel
-) -> tuple[Vector, npt.NDArray[np.float64]] | None:
-    """Position (3,) in metres of the thing in a box and its 3×3 covariance in metres²; None without usable depth."""
-    measured = box_depth(box, depth)
-    return None if measured is None else position_at(box, measured[0], camera, measured[1])
+def _sampled(
+    depth: npt.NDArray[np.float32], left: float, top: float, right: float, bottom: float
+) -> npt.NDArray[np.float32]:
+    """Depths of a window (pixels, cut to the H×W image), every so many pixels where it is large."""
+    height, width = depth.shape[:2]
+    rows = slice(int(max(0, top)), int(max(0, min(height, bottom))))
+    columns = slice(int(max(0, left)), int(max(0, min(width, right))))
+    patch = depth[rows, columns]
+    down, across = (max(1, side // _GRID) for side in patch.shape[:2])
+    return np.asarray(patch[::down, ::across], np.float32)
 
 
 def position_at(

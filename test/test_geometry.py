@@ -12,11 +12,11 @@ from shelfhelp_ros.geometry import (
     Letterbox,
     area,
     box_depth,
-    box_position,
     clip,
     front_depth,
     iou,
     overlap_of_smaller,
+    position_at,
 )
 
 SIZES = st.sampled_from(
@@ -174,12 +174,15 @@ def test_box_depth_unknown():
     assert box_depth(np.array([300, 300, 400, 400], np.float32), np.ones((100, 100), np.float32)) is None
 
 
-def test_box_position_covariance():
+def test_position_covariance():
     """The position lies on the ray through the box's middle; depth noise lies along it."""
     camera = CameraModel(640, 480, 600, 600, 320, 240)
     random = np.random.default_rng(0)
     depth = (1.0 + 0.05 * random.standard_normal((480, 640))).astype(np.float32)
-    position, covariance = box_position(np.array([300, 220, 340, 260], np.float32), depth, camera)
+    box = np.array([300, 220, 340, 260], np.float32)
+    middle = box_depth(box, depth)
+    assert middle is not None
+    position, covariance = position_at(box, middle[0], camera, middle[1])
     np.testing.assert_allclose(position, [0, 0, 1], atol=0.02)
     assert np.sqrt(covariance[2, 2]) == pytest.approx(0.05, rel=0.3)
     assert (np.linalg.eigvalsh(covariance) > 0).all()

@@ -13,8 +13,9 @@ from shelfhelp_ros.geometry import BoxArray, Letterbox, overlap_of_smaller
 from shelfhelp_ros.images import require_image
 from shelfhelp_ros.inference.card import DetectionCard, ModelCard
 from shelfhelp_ros.inference.models import load_model
-from shelfhelp_ros.inference.preprocessing import letterbox_for, to_tensor
+from shelfhelp_ros.inference.preprocessing import letterbox_for, see
 from shelfhelp_ros.inference.session import Session
+from shelfhelp_ros.inference.views import View
 from shelfhelp_ros.sightings import Detections, FloatArray, ImageArray
 
 # Left, top, right and bottom in pixels of the picture that is cut into tiles.
@@ -89,8 +90,7 @@ class Detector:
         """Boxes and scores of one pass, those whose longer side has ``least_side`` pixels in the network's input."""
         height, width = image.shape[:2]
         letterbox = letterbox_for(self.card.input, width, height, zoom)
-        tensor = to_tensor(self.card.input, [letterbox.apply(image, self.card.input.pad_value)])
-        outputs = self.session.run({self.card.input.name: tensor})
+        outputs = see(self.session, self.card.input, image, [View.whole(letterbox)])
         boxes = np.asarray(outputs[self._outputs.boxes][0], np.float32).reshape(-1, 4)
         scores = np.asarray(outputs[self._outputs.scores][0], np.float32).reshape(-1)
         longer = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, initial=0)
@@ -119,11 +119,14 @@ def suppress_across(
     Of two boxes from different looks that share more than ``inside`` of the smaller one, the surer remains. So a large
     pack takes the place of the pictures printed on it, and packs side by side that of a group of them.
     """
+    disagree = (overlap_of_smaller(boxes, boxes) > inside) & (look[:, None] != look[None, :])
     kept: list[int] = []
+    beaten = np.zeros(len(boxes), bool)
     for row in np.argsort(-scores, kind="stable"):
-        shared = overlap_of_smaller(boxes[row : row + 1], boxes[kept])[0]
-        if not ((shared > inside) & (look[kept] != look[row])).any():
-            kept.append(int(row))
+        if beaten[row]:
+            continue
+        kept.append(int(row))
+        beaten |= disagree[row]
         if len(kept) == limit:
             break
     return kept

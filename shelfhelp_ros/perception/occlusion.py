@@ -26,10 +26,12 @@ class OcclusionSettings:
 
 @dataclass(frozen=True)
 class Measured:
-    """Depths in metres where a track is: ``distance`` of its middle; a good part of it is nearer than ``front``."""
+    """Depths in metres where a track is: ``distance`` of its middle, with its ``spread``; a good part of it is nearer
+    than ``front``."""
 
     distance: float
     front: float
+    spread: float = 0.0
 
 
 @dataclass

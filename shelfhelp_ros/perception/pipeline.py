@@ -14,7 +14,7 @@ from shelfhelp_ros.catalogue.index import Index
 from shelfhelp_ros.catalogue.matching import Match, Matcher, Verification, reference_similarity
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, box_position, front_depth, position_at
+from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, front_depth, position_at
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
 from shelfhelp_ros.perception.evidence import Evidence, EvidenceSettings, choose_looks, look_weight, touches_border
@@ -78,6 +78,7 @@ class Pipeline:
         self._tracker = Tracker(self.settings.tracker)
         self._camera_motion = CameraMotion()
         self._distances = DistanceMemory(self.settings.occlusion)
+        self._measured: dict[int, Measured | None] = {}
         self._evidence: dict[int, Evidence] = {}
         self._candidates: set[int] = set()
         self._watch = TargetWatch(self.matcher.thresholds, self.settings.watch)
@@ -224,10 +225,11 @@ class Pipeline:
         alive = {track.track_id for track in tracks}
         self._evidence = {track_id: known for track_id, known in self._evidence.items() if track_id in alive}
         if frame.depth is None:
+            self._measured = {}
             return set()
         growth = float(np.sqrt(abs(np.linalg.det(motion[:, :2]))))
-        depths = {track.track_id: _depths(track.box, frame) for track in tracks}
-        self._distances.update(depths, frame.stamp_ns, growth)
+        self._measured = {track.track_id: _depths(track.box, frame) for track in tracks}
+        self._distances.update(self._measured, frame.stamp_ns, growth)
         covered = {track_id for track_id in alive if self._distances.covered(track_id, frame.stamp_ns)}
         self._tracker.hold(covered, frame.stamp_ns)
         return covered
@@ -282,16 +284,15 @@ class Pipeline:
 
     def _position(self, track: Track, frame: Frame, camera: CameraModel) -> Position | None:
         """Where a product is; while it is covered, at the distance that it had."""
-        if frame.depth is None or frame.depth.size == 0:
+        if frame.depth is None:
             return None
-        if not self._distances.covered(track.track_id, frame.stamp_ns):
-            height, width = frame.depth.shape[:2]
-            measured = box_position(_on_depth(track.box, frame), frame.depth, camera.scaled(width, height))
-            return None if measured is None else Position(*measured)
-        distance = self._distances.distance(track.track_id)
-        if distance is None:
+        if self._distances.covered(track.track_id, frame.stamp_ns):
+            distance = self._distances.distance(track.track_id)
+            return None if distance is None else Position(*position_at(track.box, distance, camera))
+        measured = self._measured.get(track.track_id)
+        if measured is None:
             return None
-        return Position(*position_at(track.box, distance, camera))
+        return Position(*position_at(track.box, measured.distance, camera, measured.spread))
 
     def _embeddings(self, tracks: Sequence[Track]) -> FloatArray:
         """T×D; zero rows for tracks that have not been looked at, which are like nothing."""
@@ -383,7 +384,7 @@ def _depths(box: BoxArray, frame: Frame) -> Measured | None:
         return None
     box = _on_depth(box, frame)
     middle, front = box_depth(box, frame.depth), front_depth(box, frame.depth)
-    return None if middle is None or front is None else Measured(middle[0], front)
+    return None if middle is None or front is None else Measured(middle[0], front, middle[1])
 
 
 def _on_depth(box: BoxArray, frame: Frame) -> BoxArray:

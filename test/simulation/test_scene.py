@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfhelp_ros.geometry import box_position
+from shelfhelp_ros.geometry import box_depth, position_at
 from shelfhelp_ros.simulation.camera import SimulatedShelf
 from shelfhelp_ros.simulation.effects import Effects
 from shelfhelp_ros.simulation.layout import LAYOUTS
@@ -90,9 +90,10 @@ def test_depth_puts_fronts_where_they_are(small_scene: ShelfScene) -> None:
             continue
         measured = frame.camera.deproject(u, v, float(frame.depth[int(v), int(u)]))
         assert measured == pytest.approx(position, abs=0.006)
-        found = box_position(box, frame.depth, frame.camera)
-        assert found is not None
-        assert np.linalg.norm(found[0] - position) < 0.6 * max(product.width, product.height)
+        middle = box_depth(box, frame.depth)
+        assert middle is not None
+        found, _ = position_at(box, middle[0], frame.camera)
+        assert np.linalg.norm(found - position) < 0.6 * max(product.width, product.height)
         checked += 1
     assert checked >= 2
 
