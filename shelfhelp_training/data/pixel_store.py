@@ -103,22 +103,21 @@ def _decode(source: CropSource, root: Path, size: int, fit: Fit, cache: Path, na
     """Write NAME.pixels and, once that is whole, NAME.json; what is written so far has the ending ``.part``."""
     pixels, rows = cache / f"{name}.pixels.part", cache / f"{name}.rows.part"
     done = _whole_rows(pixels, rows, size)
-    with pixels.open("ab") as picture_file, rows.open("a", encoding="utf-8") as row_file:
-        crops = stream_crops(source, root, skip=len(done))
-        for crop in tqdm(crops, desc=f"decoding {source.name}", unit="crop", initial=len(done)):
-            row = _row(crop)
-            try:
+    try:
+        with pixels.open("ab") as picture_file, rows.open("a", encoding="utf-8") as row_file:
+            crops = stream_crops(source, root, skip=len(done))
+            for crop in tqdm(crops, desc=f"decoding {source.name}", unit="crop", initial=len(done)):
+                row = _row(crop)
                 picture_file.write(_square(crop, size, fit).tobytes())
                 picture_file.flush()
                 row_file.write(json.dumps([row.product, row.family, row.photo]) + "\n")
                 row_file.flush()
-            except OSError as error:
-                raise ShelfHelpError(
-                    f"{cache} takes no more decoded pictures ({error.strerror}) after {len(done)} of "
-                    f"{size * size * 3:,} bytes each; free some space and start again, which goes on from there, "
-                    "or name another folder (data.cache)"
-                ) from error
-            done.append(row)
+                done.append(row)
+    except OSError as error:
+        raise ShelfHelpError(
+            f"{cache} takes no more decoded pictures ({error.strerror}) after {len(done)} of {size * size * 3:,} bytes "
+            "each; free some space and start again, which goes on from there, or name another folder (data.cache)"
+        ) from error
     (cache / f"{name}.json.part").write_text(
         json.dumps([[row.product, row.family, row.photo] for row in done]), encoding="utf-8"
     )
