@@ -57,6 +57,9 @@ PLURALS = (
     "where.products",
 )
 
+#: Every plural form there is (CLDR). A file may hold more of them than the language's own.
+_FORMS = ("zero", "one", "two", "few", "many", "other")
+
 #: Sections that replace texts where a person wants to hear less, or more.
 VERBOSITIES = ("brief", "full")
 
@@ -88,7 +91,7 @@ class Phrases:
         for key in PLURALS:
             for form in sorted(forms):
                 _check_text(self._texts, f"{key}.{form}", frozenset(), frozenset({"count"}), origin)
-        known = {*REQUIRED, "language", "units", *(f"{key}.{form}" for key in PLURALS for form in forms)}
+        known = {*REQUIRED, "language", "units", *(f"{key}.{form}" for key in PLURALS for form in _FORMS)}
         for key in self._texts:
             section, _, phrase = key.partition(".")
             counted, _, number = key.rpartition(".")

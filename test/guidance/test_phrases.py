@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import copy
+import re
+import shutil
+import string
+import subprocess
+import wave
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.guidance.distances import Amount, spoken_amount
-from shelfhelp_ros.guidance.phrases import PLURALS, REQUIRED, Phrases
+from shelfhelp_ros.guidance.distances import UNITS, Amount, spoken_amount
+from shelfhelp_ros.guidance.listener import speech_seconds
+from shelfhelp_ros.guidance.phrases import PLURALS, REQUIRED, VERBOSITIES, Phrases
 from shelfhelp_ros.resources import config_folder
 
 ENGLISH = yaml.safe_load((config_folder() / "phrases" / "en.yaml").read_text(encoding="utf-8"))
 PHRASES = Phrases(ENGLISH)
+LANGUAGES = sorted(path.stem for path in (config_folder() / "phrases").glob("*.yaml"))
 
 
 def with_text(key, text):
@@ -34,11 +42,11 @@ def with_text(key, text):
 
 
 @pytest.mark.parametrize("key", [*REQUIRED, *(f"{key}.{form}" for key in PLURALS for form in ("one", "other"))])
-@pytest.mark.parametrize("text", [None, "", "  ", "lost {brace", "odd {field}", "bare {}", 3])
-def test_a_faulty_phrase_is_named(key, text):
+def test_a_faulty_phrase_is_named(key):
     """Whatever is wrong with a phrase, the error names file and key."""
-    with pytest.raises(ShelfHelpError, match=rf"here\.yaml: {key.replace('.', '[.]')} "):
-        Phrases(with_text(key, text), "here.yaml")
+    for text in (None, "", "  ", "lost {brace", "odd {field}", "bare {}", 3):
+        with pytest.raises(ShelfHelpError, match=rf"here\.yaml: {key.replace('.', '[.]')} "):
+            Phrases(with_text(key, text), "here.yaml")
 
 
 @pytest.mark.parametrize("key", [key for key, fields in REQUIRED.items() if fields])
@@ -97,7 +105,7 @@ def test_missing_files_and_languages(tmp_path):
         Phrases.load(path=tmp_path)
 
 
-@given(st.floats(0.0, 20.0), st.sampled_from(["imperial", "metric"]))
+@given(st.floats(0.0, 20.0), st.sampled_from(UNITS))
 def test_every_amount_has_words(metres, units):
     """No distance is left without words, and none shows a brace or a fraction."""
     words = PHRASES.distance(spoken_amount(metres, units))
@@ -120,3 +128,106 @@ def test_a_sentence_begins_with_a_capital():
 def test_any_product_name_can_be_said(name):
     """Braces or other marks in a name are the shopper's business."""
     assert name in PHRASES.say("done", name=name)
+
+
+def test_units_have_to_be_known():
+    """A language without usual units would leave the person with somebody else's."""
+    with pytest.raises(ShelfHelpError, match=r"units is 'cubits'"):
+        Phrases({**ENGLISH, "units": "cubits"})
+
+
+def test_verbosity_replaces_some_texts_and_keeps_the_others():
+    """Less, more and the usual, from one file; asked for twice it is the same object, which plans are kept by."""
+    key = "move.left.known"
+    said = [PHRASES.at(verbosity).say(key, distance="3 inches") for verbosity in ("brief", "normal", "full")]
+    assert said == ["Left 3 inches.", "3 inches to the left.", "Move your hand 3 inches to the left."]
+    assert PHRASES.at("brief").say("no_target") == PHRASES.say("no_target")
+    assert PHRASES.at("brief") is PHRASES.at("brief")
+    assert PHRASES.at("normal") is PHRASES
+    with pytest.raises(ShelfHelpError, match=r"brief\.move\.left\.known lacks \{distance\}"):
+        Phrases({**ENGLISH, "brief": {"move": {"left": {"known": "Left."}}}})
+
+
+# Every language
+
+
+def texts_of(node, prefix=""):
+    """Key and text of everything in a phrase file."""
+    for key, value in node.items():
+        if isinstance(value, dict):
+            yield from texts_of(value, f"{prefix}{key}.")
+        elif prefix or key not in ("language", "units"):
+            yield f"{prefix}{key}", value
+
+
+def file_of(language):
+    return dict(
+        texts_of(yaml.safe_load((config_folder() / "phrases" / f"{language}.yaml").read_text(encoding="utf-8")))
+    )
+
+
+def spoken(language):
+    """Every text of a language with words of that language filled in."""
+    phrases = Phrases.load(language)
+    little = phrases.distance(Amount("little", 1, 0.1))
+    words = dict.fromkeys(("name", "names", "first", "second", "distance", "way", "side", "height"), little)
+    return [text.format(**words, hour=phrases.hour(2), count=3) for text in file_of(language).values()]
+
+
+def test_there_are_enough_languages():
+    """Ten besides English, and some that count in more than two forms."""
+    assert len(LANGUAGES) >= 11
+    assert {"cs", "pl", "ru"} < set(LANGUAGES)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_says_everything_that_english_says(language):
+    """Loaded means that every phrase and plural form is there; less and more is said of the same things too."""
+    phrases = Phrases.load(language)
+    assert phrases.language == language
+    english, ours = file_of("en"), file_of(language)
+    for verbosity in VERBOSITIES:
+        assert {key for key in ours if key.startswith(verbosity)} == {
+            key for key in english if key.startswith(verbosity)
+        }
+    for key in REQUIRED:
+        fields = [
+            {name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (english[key], ours[key])
+        ]
+        assert fields[0] == fields[1], key
+        assert english[key].endswith(".") == ours[key].endswith("."), key
+    if language != "en":
+        copied = [key for key in REQUIRED if ours[key] == english[key] and "}" not in english[key]]
+        assert not copied, "left in English"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_numbers_of_a_language(language):
+    """Every amount that is ever spoken has words, and different amounts have different ones."""
+    phrases = Phrases.load(language)
+    for units in UNITS:
+        amounts = {spoken_amount(0.005 * step, units) for step in range(1800)}
+        words = [phrases.distance(amount) for amount in amounts]
+        assert len(set(words)) == len(words)
+        assert not any(set(text) & set("{}") for text in words)
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_espeak_speaks_every_phrase_of_a_language(tmp_path, language):
+    """It has the voice, reads every text, none of it as words of another language; and it is heard."""
+    texts = spoken(language)
+    command = ["espeak-ng", "-b", "1", "-v", language, "-s", "600"]
+    given = "\n\n".join(texts).encode()
+    read = subprocess.run([*command, "-q", "-x"], input=given, capture_output=True, check=True, timeout=120)
+    phonemes = [line for line in read.stdout.decode().splitlines() if line.strip()]
+    assert len(phonemes) >= len(texts)
+    assert not re.findall(r"\(\w\w\)", read.stdout.decode()), "read as another language"
+    for number, text in enumerate([max(texts, key=len), *texts[:: len(texts) // 4]]):
+        path = tmp_path / f"{number}.wav"
+        subprocess.run([*command, "-w", str(path), "--stdin"], input=text.encode(), check=True, timeout=60)
+        with wave.open(str(path)) as file:
+            samples = np.frombuffer(file.readframes(file.getnframes()), np.int16) / 32768
+            seconds = len(samples) / file.getframerate()
+        assert 0.4 < seconds / speech_seconds(text, 600) < 2.5, text
+        assert np.sqrt(np.mean(samples**2)) > 0.01, text
