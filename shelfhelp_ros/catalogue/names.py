@@ -9,13 +9,15 @@ from collections.abc import Iterable
 from shelfhelp_ros.errors import ShelfHelpError
 
 MAX_LENGTH = 200
+# What turns the direction of the text round it: a name would not read as it is stored.
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
 # Below it two names share letters by chance.
 _LEAST_LIKENESS = 0.6
 
 
 def clean_name(name: str) -> str:
     """A name as it is stored: Unicode NFC, single spaces. Raises ShelfHelpError when nothing sayable is left."""
-    if any(unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") and char not in "\t\n\r" for char in name):
+    if any(_is_unreadable(char) for char in name):
         raise ShelfHelpError("the name holds control or undefined characters; type it again with letters and digits")
     cleaned = " ".join(unicodedata.normalize("NFC", name).split())
     if not any(char.isalnum() for char in cleaned):
@@ -23,6 +25,11 @@ def clean_name(name: str) -> str:
     if len(cleaned) > MAX_LENGTH:
         raise ShelfHelpError(f"the name is longer than {MAX_LENGTH} characters; shorten it")
     return cleaned
+
+
+def _is_unreadable(char: str) -> bool:
+    control = unicodedata.category(char) in ("Cc", "Cs", "Co", "Cn") and char not in "\t\n\r"
+    return control or unicodedata.bidirectional(char) in _TURNING
 
 
 def name_key(name: str) -> str:

@@ -13,6 +13,7 @@ from shelfhelp_interfaces.srv import EnrolProduct, ListProducts, RemoveProduct, 
 from std_srvs.srv import Trigger
 
 from shelfhelp_ros.catalogue.enrolment import MAX_PHOTOS, enrol, study_photos
+from shelfhelp_ros.catalogue.names import clean_name
 from shelfhelp_ros.catalogue.store import UnknownProductError
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.conversions import to_time
@@ -77,9 +78,10 @@ class CatalogueServices:
         name = _name(request.product, needed=not request.photos)
         pipeline = self._pipeline
         if request.photos:
+            target_id = f"photos-{uuid.uuid4().hex[:12]}"
+            name = clean_name(name) if name else "the product in your photos"
             studied = study_photos(pipeline.detector, pipeline.encoder, _photos(request.photos))
             response.advice = list(studied.advice)
-            target_id, name = f"photos-{uuid.uuid4().hex[:12]}", name or "the product in your photos"
             pictures = tuple(photo.crop for photo in studied.photos)
             self._node.change_target(lambda p: p.set_target_references(target_id, name, studied.embeddings, pictures))
         else:

@@ -34,6 +34,8 @@ def diagnostics(node: PerceptionNode, pipeline: Pipeline, interval: Interval) ->
         "backend": pipeline.detector.session.backend,
         "target": target.name if (target := pipeline.target) else "",
         "catalogue products": str(pipeline.known_products),
+        "frames with depth": str(interval.with_depth),
+        "frames with camera_info": str(interval.with_calibration),
     }
     if interval.ages:
         values["age at publish, ms (median)"] = f"{np.median(interval.ages):.1f}"
@@ -59,6 +61,10 @@ def _judge(node: PerceptionNode, pipeline: Pipeline, interval: Interval) -> tupl
         return DiagnosticStatus.WARN, complaint
     if pipeline.catalogue_fault:
         return DiagnosticStatus.WARN, pipeline.catalogue_fault
+    if node.matcher.depth_comes and not interval.with_depth:
+        return DiagnosticStatus.WARN, "no depth image has the stamp of a picture; synchronise them or raise depth_slop"
+    if not interval.with_calibration:
+        return DiagnosticStatus.WARN, "no camera_info comes; the parameter field_of_view is used in its place"
     return DiagnosticStatus.OK, "working"
 
 

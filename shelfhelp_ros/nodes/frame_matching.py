@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 KEPT = 8
+# Depth images that stayed away for this long are not waited for.
+DEPTH_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,10 @@ class FrameMatcher:
                 self._condition.wait(min(deadline, self._patience(deadline)) - now)
         return None
 
-    def clear(self) -> None:
-        """Forget everything that waits; used when a clock jumps back or the node stops."""
-        with self._condition:
-            for kept in (self._colour, self._depth, self._camera):
-                kept.clear()
+    @property
+    def depth_comes(self) -> bool:
+        """Whether depth images arrive at all: one within the last second."""
+        return time.monotonic() - self._depth_seen < DEPTH_SECONDS
 
     def close(self) -> None:
         """Make every present and later `take` return None."""
@@ -96,7 +97,7 @@ class FrameMatcher:
             if _nearest(self._depth, stamp, self.slop_ns) is not None:
                 return stamp
         first_arrival = arrivals[0][1][1]
-        waiting = now - self._depth_seen < 1.0 and now - first_arrival < self.depth_wait
+        waiting = self.depth_comes and now - first_arrival < self.depth_wait
         return None if waiting else arrivals[-1][0]
 
     def _patience(self, default: float) -> float:

@@ -15,6 +15,8 @@ class Interval:
     ages: list[float] = field(default_factory=list)
     stages: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    with_depth: int = 0
+    with_calibration: int = 0
 
     def stage_means(self) -> dict[str, float]:
         return {name: total / self.frames for name, total in self.stages.items()} if self.frames else {}
@@ -36,6 +38,12 @@ class FrameStatistics:
             self._interval.frames += 1
             self._interval.ages.append(age_ms)
             self._interval.stages.update(stages_ms)
+
+    def companions(self, depth: bool, calibration: bool) -> None:
+        """Whether the frame had a depth image and a calibration that could be used."""
+        with self._lock:
+            self._interval.with_depth += depth
+            self._interval.with_calibration += calibration
 
     def fault(self, text: str) -> None:
         """A frame, or a part of one, could not be used."""

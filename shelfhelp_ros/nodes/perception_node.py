@@ -15,6 +15,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from shelfhelp_interfaces.msg import ProductArray, TargetSighting
+from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
 from shelfhelp_ros.catalogue.matching import CONFIRM
@@ -30,7 +31,7 @@ from shelfhelp_ros.nodes.health import Health
 from shelfhelp_ros.nodes.image_conversion import Converter, best_converter, decode_compressed, fill_colour
 from shelfhelp_ros.nodes.markers import to_markers
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
-from shelfhelp_ros.nodes.quality_of_service import CAMERA, COMPANION, RESULT, adjustable
+from shelfhelp_ros.nodes.quality_of_service import CAMERA, COMPANION, RESULT, STATE, adjustable
 from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.drawing import annotate
@@ -113,6 +114,9 @@ class PerceptionNode(LifecycleNode):
         self._entities: list[Callable[[], object]] = []
         self._target_lock = threading.Lock()
         self._announced = ""
+        self._wanted_id = ""
+        self._was_told = False
+        self._last_stamp_ns: int | None = None
         self._worker: threading.Thread | None = None
         self._health = Health(self, frames=self._frames_status)
 
@@ -143,11 +147,12 @@ class PerceptionNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = super().on_activate(state)
-        self.matcher = self._make_matcher()
+        self.matcher, self._last_stamp_ns = self._make_matcher(), None
         self._worker = threading.Thread(target=self._work, args=(self.matcher,), name="perception_worker", daemon=True)
         self._worker.start()
         if self.pipeline is not None and (target := self.pipeline.target) is not None:
             self._announce(self.get_clock().now().nanoseconds, "", target.target_id, target.name)
+        self._resume()
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -218,7 +223,7 @@ class PerceptionNode(LifecycleNode):
             return keep(made, self.destroy_lifecycle_publisher)
 
         def subscription(kind: type, topic: str, callback: Callable[[Any], None], quality: Any) -> None:
-            keep(self.create_subscription(kind, topic, callback, quality), self.destroy_subscription)
+            keep(self.create_subscription(kind, topic, callback, **adjustable(quality)), self.destroy_subscription)
 
         self._products = publisher(ProductArray, "products")
         self._target = publisher(TargetSighting, "target")
@@ -230,6 +235,7 @@ class PerceptionNode(LifecycleNode):
             subscription(Image, "camera/color/image_raw", self._on_colour, CAMERA)
         subscription(CameraInfo, "camera/color/camera_info", self._on_camera, COMPANION)
         subscription(Image, "camera/aligned_depth_to_color/image_raw", self._on_depth, COMPANION)
+        subscription(String, "wanted", self._on_wanted, STATE)
         self._catalogue_services = CatalogueServices(self, MutuallyExclusiveCallbackGroup())
 
     def _release(self) -> None:
@@ -240,6 +246,7 @@ class PerceptionNode(LifecycleNode):
         for destroy in self._entities:
             destroy()
         self._entities.clear()
+        self._wanted_id, self._was_told = "", False
         if self.pipeline is not None:
             self.pipeline.close()
             self.pipeline.catalogue.close()
@@ -262,9 +269,23 @@ class PerceptionNode(LifecycleNode):
         assert self.pipeline is not None
         with self._target_lock:
             change(self.pipeline)
+            self._was_told = True
             self._announce(self.get_clock().now().nanoseconds, "")
             if (target := self.pipeline.target) is not None:
                 self._announce(self.get_clock().now().nanoseconds, "", target.target_id, target.name)
+
+    def _on_wanted(self, message: String) -> None:
+        self._wanted_id = message.data
+        self._resume()
+
+    def _resume(self) -> None:
+        """Go on with the search that guidance is still in, after this node was started anew in the middle of it."""
+        if self._was_told or not self._wanted_id or not self.is_active:
+            return
+        try:
+            self.change_target(lambda pipeline: pipeline.set_target(self._wanted_id))
+        except ShelfHelpError as error:
+            self.get_logger().warning(f"the search before this start cannot go on: {error}")
 
     def _announce(self, stamp_ns: int, frame_id: str, target_id: str = "", name: str = "") -> None:
         self._announced = target_id
@@ -310,6 +331,9 @@ class PerceptionNode(LifecycleNode):
 
     def _process(self, matched: MatchedFrame) -> None:
         assert self.pipeline is not None
+        if matched.stamp_ns == self._last_stamp_ns:
+            raise ShelfHelpError("the camera repeats the stamp of its last picture; its clock stands still: restart it")
+        self._last_stamp_ns = matched.stamp_ns
         started = time.perf_counter()
         frame = self._to_frame(matched)
         converted = time.perf_counter()
@@ -319,6 +343,7 @@ class PerceptionNode(LifecycleNode):
         age_ms = (self.get_clock().now().nanoseconds - frame.stamp_ns) / 1e6
         self._draw(frame, sightings)
         self.statistics.frame(age_ms, {"convert": (converted - started) * 1e3, **sightings.timings_ms})
+        self.statistics.companions(depth=frame.depth is not None, calibration=frame.camera is not None)
 
     def _draw(self, frame: Frame, sightings: Sightings) -> None:
         header = conversions.to_header(frame.stamp_ns, frame.frame_id)

@@ -154,9 +154,17 @@ class Camera:
         time.sleep(pause)
         return int(stamp)
 
-    def send(self, message: Image) -> None:
+    def send(self, message: Image | CompressedImage) -> None:
         """Publish a colour message as it is."""
-        self._colour.publish(message)
+        (self._compressed if isinstance(message, CompressedImage) else self._colour).publish(message)
+
+    def send_depth(self, message: Image) -> None:
+        """Publish a depth message as it is."""
+        self._depth.publish(message)
+
+    def send_info(self, message: CameraInfo) -> None:
+        """Publish a calibration as it is."""
+        self._info.publish(message)
 
 
 def photo_of(number: int) -> bytes:
