@@ -28,10 +28,11 @@ class CameraMotion:
     """The similarity (2×3, pixels) that takes the previous frame's pixels to this one's.
 
     Phase correlation for a first guess, sparse Lucas-Kanade flow of corners from there, and RANSAC; where too few
-    corners agree the camera counts as still.
+    corners agree the camera counts as still, and ``measured`` is False.
     """
 
     def __init__(self) -> None:
+        self.measured = False
         self._previous: ImageArray | None = None
         self._size: tuple[int, int] | None = None
 
@@ -43,28 +44,30 @@ class CameraMotion:
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
         previous, self._previous = self._previous, grey
         same_size, self._size = self._size == (width, height), (width, height)
-        if previous is None or not same_size:
+        motion = None if previous is None or not same_size else _similarity(previous, grey)
+        self.measured = motion is not None
+        if motion is None:
             return still()
-        motion = _similarity(previous, grey)
         motion[:, 2] /= scale
         return motion
 
 
-def _similarity(previous: ImageArray, current: ImageArray) -> Affine:
+def _similarity(previous: ImageArray, current: ImageArray) -> Affine | None:
+    """The motion from one grey picture to the next; None where too few corners agree on one."""
     corners = cv2.goodFeaturesToTrack(previous, _MAX_CORNERS, 0.01, 7)
     if corners is None or len(corners) < _MIN_INLIERS:
-        return still()
+        return None
     guess = (corners + _shift(previous, current)).astype(np.float32)
     moved, status, _ = cv2.calcOpticalFlowPyrLK(
         previous, current, corners, guess, winSize=(21, 21), maxLevel=3, flags=cv2.OPTFLOW_USE_INITIAL_FLOW
     )
     tracked = status.reshape(-1) == 1
     if tracked.sum() < _MIN_INLIERS:
-        return still()
+        return None
     affine, inliers = cv2.estimateAffinePartial2D(corners[tracked], moved[tracked], ransacReprojThreshold=2.0)
     agreeing = 0 if inliers is None else int(inliers.sum())
     if affine is None or agreeing < max(_MIN_INLIERS, 0.4 * tracked.sum()):
-        return still()
+        return None
     return np.asarray(affine, np.float64)
 
 

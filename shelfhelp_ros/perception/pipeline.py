@@ -27,6 +27,7 @@ from shelfhelp_ros.perception.verifier import Verifier
 from shelfhelp_ros.perception.watch import TargetWatch, WatchSettings
 from shelfhelp_ros.sightings import (
     Decision,
+    Detections,
     FloatArray,
     Frame,
     ImageArray,
@@ -37,16 +38,22 @@ from shelfhelp_ros.sightings import (
     Verified,
 )
 
+# A camera that moves by more than this share of the picture brings products into view that nobody has seen yet.
+_SMALL = 0.1
+
 
 @dataclass(frozen=True)
 class PipelineSettings:
     """``confirm``: how sure to be before the product is named, a word of `matching.CONFIRM`. ``score_threshold`` None
-    takes the detector card's. ``coast_s``: seconds for which an unseen product is still reported at its predicted box.
-    ``field_of_view_degrees``: horizontal, for cameras without camera_info. ``whole_view``: share
-    of the products in view that have to be embedded before the view counts as seen."""
+    takes the detector card's. ``detection_interval_s``: products are detected in a frame that is so many seconds newer
+    than the last in which they were; in those between they move with the camera. ``coast_s``: seconds for which an
+    unseen product is still reported at its predicted box. ``field_of_view_degrees``: horizontal, for cameras without
+    camera_info. ``whole_view``: share of the products in view that have to be embedded before the view counts as seen.
+    """
 
     confirm: str = "balanced"
     score_threshold: float | None = None
+    detection_interval_s: float = 0.09
     coast_s: float = 0.25
     field_of_view_degrees: float = 69.0
     whole_view: float = 0.8
@@ -77,6 +84,7 @@ class Pipeline:
         self._lock = threading.RLock()
         self._tracker = Tracker(self.settings.tracker)
         self._camera_motion = CameraMotion()
+        self._detected_ns = 0
         self._distances = DistanceMemory(self.settings.occlusion)
         self._measured: dict[int, Measured | None] = {}
         self._evidence: dict[int, Evidence] = {}
@@ -147,6 +155,7 @@ class Pipeline:
         with self._lock:
             self._tracker = Tracker(self.settings.tracker)
             self._camera_motion = CameraMotion()
+            self._detected_ns = 0
             self._distances = DistanceMemory(self.settings.occlusion)
             self._evidence.clear()
             self._candidates.clear()
@@ -159,11 +168,15 @@ class Pipeline:
         with self._lock, _timed(timings, "total"):
             with _timed(timings, "catalogue"):
                 self._refresh_index()
-            with _timed(timings, "detect"):
-                detections = self.detector.detect(frame.image, self.settings.score_threshold)
-            with _timed(timings, "track"):
+            with _timed(timings, "motion"):
                 motion = self._camera_motion.update(frame.image)
-                tracks = self._tracker.update(detections, frame.stamp_ns, motion)
+            with _timed(timings, "detect"):
+                detections = self._detect(frame, motion)
+            with _timed(timings, "track"):
+                if detections is None:
+                    tracks = self._tracker.carry(frame.stamp_ns, motion)
+                else:
+                    tracks = self._tracker.update(detections, frame.stamp_ns, motion)
                 covered = self._covered(tracks, frame, motion)
                 shown = self._shown(tracks, covered, frame.stamp_ns)
             with _timed(timings, "embed"):
@@ -173,6 +186,16 @@ class Pipeline:
                 target = self._sight_target(frame, shown, products, motion)
         size = (frame.image.shape[1], frame.image.shape[0])
         return Sightings(frame.stamp_ns, frame.frame_id, size, tuple(products), target, timings)
+
+    def _detect(self, frame: Frame, motion: Affine) -> Detections | None:
+        """The products in a frame; None where those of a moment ago only moved with the camera."""
+        seconds = (frame.stamp_ns - self._detected_ns) / 1e9
+        followed = self._camera_motion.measured and _is_small(motion, frame.image.shape)
+        if followed and 0 <= seconds < self.settings.detection_interval_s:
+            return None
+        detections = self.detector.detect(frame.image, self.settings.score_threshold)
+        self._detected_ns = frame.stamp_ns
+        return detections
 
     def _open_index(self) -> Index:
         encoder = self.encoder.card.sha256
@@ -376,6 +399,13 @@ class Pipeline:
             if crop is not None and looks.wants(track.track_id, max(crop.shape[:2]), frame.stamp_ns):
                 looks.ask(track.track_id, crop, target.pictures, rivals[row], frame.stamp_ns)
                 return
+
+
+def _is_small(motion: Affine, shape: tuple[int, ...]) -> bool:
+    """Whether the middle of the picture (``shape`` H×W×…) stays nearly where it was."""
+    size = np.array([shape[1], shape[0]])
+    moved = motion[:, :2] @ (size / 2) + motion[:, 2] - size / 2
+    return bool((np.abs(moved) < _SMALL * size).all())
 
 
 def _depths(box: BoxArray, frame: Frame) -> Measured | None:

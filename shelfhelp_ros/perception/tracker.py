@@ -27,7 +27,7 @@ class TrackerSettings:
 
 @dataclass(frozen=True)
 class Track:
-    """A product as it stands after one frame. ``detection`` is its row in this frame's detections, None if unseen."""
+    """A product as it stands after one frame. ``detection`` is its row in the newest detections, None if unseen."""
 
     track_id: int
     box: npt.NDArray[np.float32]
@@ -63,12 +63,8 @@ class Tracker:
         Returns every live track by id, those without a detection in this frame at their predicted box. A stamp older
         than the last one (a bag that starts again) begins anew, with new ids.
         """
-        seconds = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
-        if seconds < 0:
-            self._trails.clear()
-        self._stamp_ns = stamp_ns
+        self._predict(stamp_ns, motion)
         for trail in self._trails:
-            trail.filter.predict(max(seconds, 0.0), still() if motion is None else motion)
             trail.detection = None
         unmatched = self._assign(detections, stamp_ns)
         limit_ns = self.settings.max_missed_s * 1e9
@@ -77,12 +73,26 @@ class Tracker:
             self._begin(detections, row, stamp_ns)
         return [self._snapshot(trail, detections) for trail in self._trails]
 
+    def carry(self, stamp_ns: int, motion: Affine) -> list[Track]:
+        """Every live track in a frame in which nothing was detected, moved by the camera's ``motion`` since the frame
+        before; who was detected when, and in which row, stays as it was in the last frame that was."""
+        self._predict(stamp_ns, motion)
+        return [self._snapshot(trail) for trail in self._trails]
+
     def hold(self, track_ids: Collection[int], stamp_ns: int) -> None:
         """Count tracks without a detection as seen: they stand still on the shelf, only the camera moves them."""
         for trail in self._trails:
             if trail.track_id in track_ids and trail.detection is None:
                 trail.last_seen_ns = stamp_ns
                 trail.filter.stand()
+
+    def _predict(self, stamp_ns: int, motion: Affine | None) -> None:
+        seconds = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
+        if seconds < 0:
+            self._trails.clear()
+        self._stamp_ns = stamp_ns
+        for trail in self._trails:
+            trail.filter.predict(max(seconds, 0.0), still() if motion is None else motion)
 
     def _assign(self, detections: Detections, stamp_ns: int) -> list[int]:
         """Give detections to trails; returns the rows that are nobody's."""
@@ -114,11 +124,11 @@ class Tracker:
         self._trails.append(_Trail(self._next_id, box_filter, float(detections.scores[row]), stamp_ns, detection=row))
         self._next_id += 1
 
-    def _snapshot(self, trail: _Trail, detections: Detections) -> Track:
+    def _snapshot(self, trail: _Trail, detections: Detections | None = None) -> Track:
         seen = trail.detection
         return Track(
             track_id=trail.track_id,
-            box=trail.filter.box if seen is None else detections.boxes[seen],
+            box=trail.filter.box if seen is None or detections is None else detections.boxes[seen],
             score=trail.score,
             hits=trail.hits,
             confirmed=trail.hits >= self.settings.confirm_hits,

@@ -28,6 +28,7 @@ def test_pan(shift):
     measured = motion.update(image[y : y + 480, x : x + 640])
     np.testing.assert_allclose(measured[:, 2], shift, atol=2)
     np.testing.assert_allclose(measured[:, :2], np.eye(2), atol=0.01)
+    assert motion.measured
 
 
 def test_zoom():
@@ -49,6 +50,7 @@ def test_what_cannot_be_measured_is_no_motion(other):
     random = np.random.default_rng(9).integers(0, 256, (480, 640, 3), np.uint8)
     image = {"blank": np.zeros((480, 640, 3), np.uint8), "cut": random, "size": wall(320, 240)}[other]
     np.testing.assert_array_equal(motion.update(image), still())
+    assert not motion.measured
 
 
 @given(st.floats(-200, 200), st.floats(-200, 200), st.floats(0.5, 2))

@@ -64,6 +64,51 @@ def run(pipeline: Pipeline, steps: int, start: int = 0, **options):
     return sightings
 
 
+class CountingDetector(Detector):
+    """The real detector, keeping count of its calls."""
+
+    calls = 0
+
+    def detect(self, image, score_threshold=None, tiled=1.0):
+        self.calls += 1
+        return super().detect(image, score_threshold, tiled)
+
+
+@pytest.fixture
+def counting(models, catalogue):
+    models[1].counts = []
+    detector = CountingDetector(models[0].card, models[0].session)
+    return Pipeline(detector, models[1], catalogue)
+
+
+def test_products_are_followed_between_detections(counting):
+    """At 20 frames a second every other frame is only followed; the target is still where the frame shows it."""
+    counting.set_target("pack 5")
+    for step in range(12):
+        shift = (6 * step, 2 * step)
+        image = draw_shelf(SHELF, shift=shift)[0]
+        sightings = counting.process(Frame(step * 50_000_000, "camera", image))
+        if step >= 4:
+            found = iou(sightings.target.product.box[None], draw_shelf(SHELF, shift=shift)[1])[0]
+            assert (found.argmax(), sightings.target.decision) == (5, Decision.FOUND)
+            assert found.max() > 0.7
+    assert counting.detector.calls == 6
+
+
+def test_a_picture_that_cannot_be_followed_is_looked_at(counting):
+    """After a leap of the camera, or where nothing has corners, products are detected however soon."""
+    for step, image in enumerate(
+        [
+            draw_shelf(SHELF)[0],
+            draw_shelf(SHELF, shift=(150, 0))[0],
+            np.full_like(draw_shelf(SHELF)[0], 128),
+            draw_shelf(SHELF)[0],
+        ]
+    ):
+        counting.process(Frame(step * 20_000_000, "camera", image))
+    assert counting.detector.calls == 4
+
+
 def test_target_is_found_and_followed(pipeline):
     """The target is found at its place while the camera pans, with one id, a probability and its name."""
     pipeline.set_target("pack 5")

@@ -147,3 +147,16 @@ def test_ids_are_unique_and_detections_are_shared_out(frames):
         assert all(track_id in before or track_id > max(before, default=0) for track_id in ids)
         assert all(np.isfinite(track.box).all() for track in tracks)
         ever.update(ids)
+
+
+def test_carried_tracks_move_with_the_camera():
+    """Between two detections a track keeps its id, its row and when it was seen, and moves as the picture does."""
+    tracker = Tracker()
+    boxes = np.array([[10, 20, 50, 100], [80, 20, 120, 100]], np.float32)
+    tracker.update(seen(boxes), 0)
+    before = tracker.update(seen(boxes), FRAME_NS)
+    carried = tracker.carry(2 * FRAME_NS, np.array([[1.0, 0.0, 7.0], [0.0, 1.0, -3.0]]))
+    assert [(t.track_id, t.detection, t.last_seen_ns) for t in carried] == [
+        (t.track_id, t.detection, t.last_seen_ns) for t in before
+    ]
+    np.testing.assert_allclose([t.box for t in carried], boxes + np.array([7, -3, 7, -3]), atol=0.5)
