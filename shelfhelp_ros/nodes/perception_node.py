@@ -69,6 +69,13 @@ SETTINGS = (
         fixed=True,
     ),
     Setting("score_threshold", 0.0, "least detection score; 0: the one in the detector's card", 0.0, 1.0),
+    Setting(
+        "detection_interval",
+        _DEFAULTS.detection_interval_s,
+        "seconds between two detections; in frames between them products move with the camera; 0: every frame",
+        0.0,
+        0.2,
+    ),
     Setting("coast", _DEFAULTS.coast_s, "seconds for which an unseen product is still published", 0.0, 2.0),
     Setting(
         "embeddings_per_frame", _DEFAULTS.evidence.budget, "crops embedded in one frame at most", 1, 64, fixed=True
@@ -198,6 +205,7 @@ class PerceptionNode(LifecycleNode):
             _DEFAULTS,
             confirm=value("confirm"),
             score_threshold=value("score_threshold") or None,
+            detection_interval_s=value("detection_interval"),
             coast_s=value("coast"),
             field_of_view_degrees=value("field_of_view"),
             evidence=dataclasses.replace(_DEFAULTS.evidence, budget=value("embeddings_per_frame")),
