@@ -1,13 +1,15 @@
-"""How well vectors find the same product again: recall@k, MAP@R, true accepts at a rate of false ones, and AUROC."""
+"""How well vectors find the same product again: recall@k, mAP, MAP@R, true accepts at a rate of false ones, AUROC."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
+from tqdm import tqdm
 
 from shelfhelp_ros.sightings import FloatArray
 
@@ -18,16 +20,21 @@ Flags = npt.NDArray[np.bool_]
 class Retrieval:
     """What Q queries found among their galleries.
 
-    ``rank`` (Q) is the place of the best right answer, from 0. ``right`` (Q) is its similarity; ``wrong`` holds
-    the similarities of every wrong pair of a query and a gallery picture. ``queries`` (Q) are the queries' rows.
-    ``precision`` (Q) is each query's average precision among its R nearest pictures, R the number of right answers.
+    ``rank`` (Q) is the place of the best right answer, from 0. ``right`` (Q) is its similarity, ``rival`` (Q) that of
+    the best wrong one (−inf without any); ``wrong`` holds the similarities of every wrong pair of a query and a gallery
+    picture, or of evenly spaced ones of too many. ``queries`` (Q) are the queries' rows. With R right answers,
+    ``precision`` (Q) is each query's average precision among its R nearest pictures, ``r_precision`` (Q) the share of
+    right ones among these, and ``average`` (Q) the average precision over all pictures.
     """
 
     rank: npt.NDArray[np.int64]
     right: FloatArray
+    rival: FloatArray
     wrong: FloatArray
     queries: npt.NDArray[np.int64]
     precision: FloatArray
+    r_precision: FloatArray
+    average: FloatArray
 
     @property
     def recall(self) -> float:
@@ -61,9 +68,12 @@ class Retrieval:
 
     def only(self, chosen: Flags) -> Retrieval:
         """The queries flagged (Q) alone, against the same wrong pairs."""
-        return Retrieval(
-            self.rank[chosen], self.right[chosen], self.wrong, self.queries[chosen], self.precision[chosen]
-        )
+        of_queries = {name: getattr(self, name)[chosen] for name in OF_QUERIES}
+        return Retrieval(**of_queries, wrong=self.wrong)
+
+
+# The fields that have one value a query.
+OF_QUERIES = ("rank", "right", "rival", "queries", "precision", "r_precision", "average")
 
 
 def retrieve(similarity: FloatArray, same: Flags, candidate: Flags) -> Retrieval:
@@ -79,16 +89,59 @@ def retrieve(similarity: FloatArray, same: Flags, candidate: Flags) -> Retrieval
     wrong = (candidate & ~same)[queries]
     scores = np.asarray(similarity, np.float32)[queries]
     rank = (wrong & (scores >= best[:, None])).sum(axis=1)
-    precision = [_average_precision(*row) for row in zip(scores, answers[queries], candidate[queries], strict=True)]
-    best = np.asarray(best, np.float32)
-    return Retrieval(rank.astype(np.int64), best, scores[wrong], queries, np.array(precision, np.float32))
+    places = [_right_places(*row) for row in zip(scores, answers[queries], candidate[queries], strict=True)]
+    precisions = np.array([_precisions(of_query) for of_query in places], np.float32).reshape(-1, 3)
+    return Retrieval(
+        rank=rank.astype(np.int64),
+        right=np.asarray(best, np.float32),
+        rival=np.where(wrong, scores, -np.inf).max(axis=1, initial=-np.inf).astype(np.float32),
+        wrong=scores[wrong],
+        queries=queries,
+        precision=precisions[:, 0],
+        r_precision=precisions[:, 1],
+        average=precisions[:, 2],
+    )
 
 
-def _average_precision(scores: FloatArray, right: Flags, candidate: Flags) -> float:
-    """Average precision of one query among its R nearest candidates; wrong ones come first among equals."""
-    order = np.lexsort((right, -np.where(candidate, scores, -np.inf)))[: int(right.sum())]
-    hits = right[order]
-    return float((np.cumsum(hits) / np.arange(1, len(hits) + 1) * hits).sum() / len(hits))
+def _right_places(scores: FloatArray, right: Flags, candidate: Flags) -> npt.NDArray[np.int64]:
+    """The places, from 1, of a query's right answers among its candidates; wrong ones come first among equals."""
+    order = np.lexsort((right[candidate], -scores[candidate]))
+    return np.flatnonzero(right[candidate][order]) + 1
+
+
+def _precisions(places: npt.NDArray[np.int64]) -> tuple[float, float, float]:
+    """Average precision among the R nearest, share of right ones among these, and average precision over all."""
+    count = len(places)
+    at_hits = np.arange(1, count + 1) / places
+    near = places <= count
+    return float(at_hits[near].sum() / count), float(near.mean()), float(at_hits.mean())
+
+
+def search(
+    queries: FloatArray,
+    gallery: FloatArray,
+    same: Callable[[slice], Flags],
+    candidate: Callable[[slice], Flags],
+    block: int = 256,
+    most_wrong: int = 5_000_000,
+) -> Retrieval:
+    """``retrieve`` for more pairs than memory holds: Q×D queries against G×D gallery vectors, both of length one.
+
+    Args:
+        same, candidate: give the rows of ``retrieve``'s matrices for some of the queries.
+        block: queries at a time.
+        most_wrong: keep about so many similarities of wrong pairs at most.
+    """
+    step = max(1, math.ceil(len(queries) * len(gallery) / most_wrong))
+    parts, wrong = [], []
+    starts = range(0, len(queries), block)
+    for start in tqdm(starts, desc="comparing", unit="block", disable=len(starts) < 4):
+        rows = slice(start, start + block)
+        part = retrieve(queries[rows] @ gallery.T, same(rows), candidate(rows))
+        parts.append({name: getattr(part, name) + (start if name == "queries" else 0) for name in OF_QUERIES})
+        wrong.append(part.wrong[start // block % step :: step])
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in OF_QUERIES}
+    return Retrieval(**joined, wrong=np.concatenate(wrong))
 
 
 def interval(
