@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfhelp_ros.guidance.distances import spoken_amount
+from shelfhelp_ros.guidance.distances import UNITS, measured_amount, spoken_amount
 from shelfhelp_ros.guidance.listener import expected_movement
 
-units = st.sampled_from(["imperial", "metric"])
+units = st.sampled_from(UNITS)
 
 
 @given(st.floats(0.02, 8.0), units)
@@ -44,6 +44,10 @@ def test_the_sign_does_not_matter(metres, unit):
         (0.06, "metric", "centimetres", 3),
         (0.30, "metric", "centimetres", 30),
         (1.1, "metric", "metres", 1),
+        (0.05, "hands", "fingers", 1),
+        (0.13, "hands", "hands", 1),
+        (0.34, "hands", "hands", 4),
+        (1.3, "hands", "steps", 2),
     ],
 )
 def test_known_distances(metres, unit, key, count):
@@ -63,3 +67,19 @@ def test_small_distances_are_overshot(said):
     """The curve overshoots below a foot and never by more than two and a half times."""
     assert math.isfinite(expected_movement(said))
     assert said * 0.97 <= expected_movement(said) <= max(said, 3.2 * said)
+
+
+@pytest.mark.parametrize(
+    ("metres", "unit", "key", "count"),
+    [
+        (0.0762, "imperial", "inches", 3),
+        (-0.31, "imperial", "feet", 1),
+        (0.08, "metric", "centimetres", 8),
+        (0.17, "hands", "hands", 2),
+        (0.0, "metric", "centimetres", 2),
+    ],
+)
+def test_a_place_is_told_as_it_measures(metres, unit, key, count):
+    """Nobody moves on these words, so nothing is allowed for."""
+    amount = measured_amount(metres, unit)
+    assert (amount.key, amount.count) == (key, count)

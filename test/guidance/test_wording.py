@@ -9,8 +9,17 @@ from guide_driver import PHRASES, product, sighting
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfhelp_ros.guidance.distances import FAR, UNITS, amounts_within
 from shelfhelp_ros.guidance.planner import Move, Offset
-from shelfhelp_ros.guidance.wording import direction, doubt
+from shelfhelp_ros.guidance.wording import (
+    around_the_clock,
+    direction,
+    doubt,
+    far_from_hand,
+    in_view,
+    place,
+    whereabouts,
+)
 from shelfhelp_ros.sightings import Decision
 
 HAND = Offset("hand", 0.0, 0.0, 0.0)
@@ -98,3 +107,123 @@ def test_no_side_is_named_that_is_not_known(first, second):
     text = doubt(sighting(0, Decision.AMBIGUOUS, first, runner_up=second), PHRASES)
     assert "Corn Flakes" in text
     assert not any(word in text for word in ("left", "right", "above", "below"))
+
+
+# On the clock's face
+
+
+AMOUNTS = {(amount.key, amount.count): amount for amount in amounts_within(0.65, "imperial")}
+INCHES_6, FOOT, LITTLE = AMOUNTS["inches", 6], AMOUNTS["feet", 1], AMOUNTS["little", 1]
+
+
+@pytest.mark.parametrize(
+    ("offset", "move", "text"),
+    [
+        (HAND, Move("x", True, 0.2, 0.2, INCHES_6), "6 inches towards three o'clock."),
+        (HAND, Move("y", False, 0.2, -0.2, INCHES_6), "6 inches towards twelve o'clock."),
+        (HAND, Move("x", False, 0.2, -0.2, FAR), "Far towards nine o'clock."),
+        (HAND, Move("y", True, 0.2, math.nan), "Towards six o'clock."),
+        (HAND, Move("z", True, 0.3, 0.3, FOOT), "Reach forward about a foot."),
+        (
+            HAND,
+            Move("x", True, 0.2, 0.2, INCHES_6, Move("z", True, 0.3, 0.3, FOOT)),
+            "6 inches towards three o'clock, then forward about a foot.",
+        ),
+        (
+            HAND,
+            Move("x", True, 0.2, 0.2, INCHES_6, Move("y", False, 0.1, -0.1, LITTLE)),
+            "8 inches towards two o'clock.",
+        ),
+        (
+            HAND,
+            Move("x", False, 0.1, -0.1, LITTLE, Move("y", True, 0.3, 0.3, FOOT)),
+            "About a foot towards seven o'clock.",
+        ),
+        (CAMERA, Move("x", True, 33.0, math.nan), "Turn to one o'clock."),
+        (CAMERA, Move("x", False, 25.0, math.nan), "Turn to eleven o'clock."),
+        (CAMERA, Move("x", False, 9.0, math.nan), "Turn a little to the left."),
+        (CAMERA, Move("y", False, 9.0, math.nan), "Point the camera a little higher."),
+    ],
+)
+def test_hours(offset, move, text):
+    """Twelve is up for a hand before the shelf, and straight ahead for a body that turns."""
+    assert direction(around_the_clock(move, "imperial"), offset, PHRASES, "imperial", "clock") == text
+
+
+@given(st.sampled_from(UNITS), st.integers(0, 20), st.integers(0, 20), st.booleans(), st.booleans())
+def test_what_is_reckoned_with_is_what_was_said(units, first, second, right, down):
+    """A pair on the clock moves along both axes as far as the one amount towards its hour does, and within half an hour
+    of the way that was meant."""
+    amounts = amounts_within(0.5, units)
+    across, along = amounts[first % len(amounts)], amounts[second % len(amounts)]
+    pair = Move("x", right, 0.2, 0.2, across, Move("y", down, 0.2, 0.2, along), seconds=2.0)
+    moved = around_the_clock(pair, units)
+    way = {half.axis: half.amount.movement for half in (moved, moved.then) if half is not None}
+    length = math.hypot(*way.values())
+    assert length in [pytest.approx(amount.movement) for amount in amounts_within(2.0, units)]
+    meant, said = (math.atan2(x, y) for x, y in ((across.movement, along.movement), (way.get("x", 0), way.get("y", 0))))
+    assert abs(math.degrees(meant - said)) <= 15.001
+    assert moved.seconds == 2.0
+    assert direction(moved, HAND, PHRASES, units, "clock").endswith("o'clock.")
+
+
+def test_other_movements_are_the_same_on_the_clock():
+    """Only a pair across and down becomes another one."""
+    for move in (Move("x", True, 0.2, 0.2, INCHES_6), Move("x", True, 0.2, 0.2, FOOT, Move("z", True, 0.3, 0.3, FOOT))):
+        assert around_the_clock(move, "imperial") == move
+
+
+# From the body, and in answer to a question
+
+
+@pytest.mark.parametrize(
+    ("product", "directions", "text"),
+    [
+        ((0.0, 0.0, 0.6), "sides", "It is straight ahead of you, about 2 feet away, level with the camera."),
+        ((0.3, 0.16, 0.6), "sides", "It is to your right, about 2 feet away, 6 inches below the camera."),
+        ((-0.3, -0.3, 0.6), "clock", "It is at eleven o'clock, about 2 feet away, about a foot above the camera."),
+    ],
+)
+def test_places_from_the_body(product, directions, text):
+    """Which side, how far, how high: from the camera, which is worn."""
+    assert place(Offset("hand", 0.2, 0.0, 0.3, product), PHRASES, "imperial", directions) == text
+
+
+def test_a_hand_that_is_near_is_corrected():
+    """At arm's length a place helps; a hand's width away only the way does."""
+    assert far_from_hand(Offset("hand", 0.3, 0.2, 0.2, (0, 0, 0.7)))
+    assert not far_from_hand(Offset("hand", 0.1, 0.0, 0.1, (0, 0, 0.7)))
+    assert not far_from_hand(Offset("camera", 20.0, 0.0, 0.7, (0.2, 0, 0.7)))
+    assert not far_from_hand(Offset("hand", 0.3, 0.2, math.nan))
+
+
+@pytest.mark.parametrize(
+    ("offset", "directions", "text"),
+    [
+        (
+            Offset("hand", 0.2, -0.1, 0.3),
+            "sides",
+            "From your hand it is right 8 inches, up 4 inches, forward about a foot.",
+        ),
+        (Offset("hand", 0.0, 0.0, 0.08), "sides", "From your hand it is forward 3 inches."),
+        (Offset("hand", 0.1, -0.1, 0.0), "clock", "From your hand it is 6 inches towards two o'clock."),
+        (Offset("hand", 0.2, -0.1, math.nan), "sides", ""),
+        (Offset("camera", 2.0, 1.0, math.nan), "sides", ""),
+        (
+            Offset("camera", 2.0, 1.0, 0.6, (0.02, 0.01, 0.6)),
+            "sides",
+            "It is straight ahead of you, about 2 feet away, level with the camera.",
+        ),
+    ],
+)
+def test_whereabouts(offset, directions, text):
+    """What is not known is not told."""
+    assert whereabouts(offset, PHRASES, "imperial", directions, "hand") == text
+
+
+def test_what_is_in_view():
+    """All are counted; a few of the known ones are named once."""
+    assert in_view([], PHRASES) == "No product is in view."
+    assert in_view([""], PHRASES) == "One product is in view."
+    names = ["", "Oats", "Tea", "Oats", "Rice", "Beans"]
+    assert in_view(names, PHRASES) == "6 products are in view. Among them Oats, Tea, Rice."

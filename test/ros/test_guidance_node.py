@@ -21,13 +21,13 @@ from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from ros_graph import FRAME, Graph, photo_of, until
 from shelfhelp_interfaces.action import FindProduct
-from shelfhelp_interfaces.msg import Instruction, TargetSighting
+from shelfhelp_interfaces.msg import Instruction, ProductArray, TargetSighting
 from std_msgs.msg import Bool
 
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.nodes.conversions import from_time, to_hand, to_target
+from shelfhelp_ros.nodes.conversions import from_time, to_hand, to_product_array, to_target
 from shelfhelp_ros.nodes.quality_of_service import CAMERA, RESULT, STATE
-from shelfhelp_ros.sightings import Decision, Position, TrackedProduct
+from shelfhelp_ros.sightings import Decision, Position, Sightings, TrackedProduct
 from shelfhelp_ros.sightings import TargetSighting as Sighting
 
 SHELF = [1, 2, 3, 4, 5, 6, 7, 8]
@@ -174,6 +174,51 @@ def test_stop_and_repeat(world: World) -> None:
     world.heard.wait_for(lambda m: m.text == "Looking for Rice.")
 
 
+def test_where_am_i_tells_phase_place_and_what_is_in_view(world: World) -> None:
+    """The answer is spoken and comes back; of old pictures it tells no side."""
+    products = world.graph.node.create_publisher(ProductArray, "products", RESULT)
+    until(lambda: products.get_subscription_count() > 0, what="a listener for products")
+    client = world.graph.client()
+    assert client.where_am_i().message == "No product is chosen."
+    world.choose()
+    world.heard.wait_for(lambda m: m.axis, world.see)
+    answers: list[str] = []
+
+    def ask() -> None:
+        for _ in range(3):
+            stamp = world.see(hand=np.array([0.0, 0.0, 0.6]))
+            seen = TrackedProduct(1, np.zeros(4, np.float32), 0.9, "", "Tea", 0.9, np.array([0.0, 0.0, 1.0]))
+            products.publish(to_product_array(Sightings(stamp, FRAME, (640, 480), (seen,))))
+            time.sleep(0.03)
+        answers.append(client.where_am_i().message)
+
+    until(
+        lambda: any("right about a foot" in a and "Among them Tea." in a for a in answers),
+        ask,
+        "an answer with a place",
+    )
+    spoken = world.heard.wait_for(lambda m: m.text == answers[-1])
+    assert spoken.urgency == Instruction.URGENCY_HIGH
+    assert from_time(spoken.valid_until) - from_time(spoken.header.stamp) == 300_000_000
+    time.sleep(0.4)
+    late = client.where_am_i().message
+    assert not any(word in late for word in ("right", "left", "forward", "ahead", "Tea"))
+
+
+def test_the_units_are_those_of_the_language_unless_chosen(graph: Graph) -> None:
+    """Inches for English, centimetres for German, and what a person asks for before both."""
+    from shelfhelp_ros.nodes.guidance_node import GuidanceNode
+
+    for parameters, units in (
+        ({}, "imperial"),
+        ({"language": "de"}, "metric"),
+        ({"language": "de", "units": "hands"}, "hands"),
+    ):
+        node = graph.add(GuidanceNode, ros=parameters)
+        node.trigger_configure()
+        assert node._settings.units == units, node.failure
+
+
 def test_services_say_so_while_it_is_not_active(world: World) -> None:
     """A question to a node that is paused gets an answer, not silence."""
     client = world.graph.client()
@@ -182,6 +227,8 @@ def test_services_say_so_while_it_is_not_active(world: World) -> None:
         client.stop()
     with pytest.raises(ShelfHelpError, match="not active"):
         client.repeat()
+    with pytest.raises(ShelfHelpError, match="not active"):
+        client.where_am_i()
 
 
 @pytest.mark.parametrize("fault", ["a decision of 99", "a hand at NaN", "a bearing of NaN"])
