@@ -179,8 +179,10 @@ class PerceptionNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
-        """Stop the worker before the process lets go of ROS."""
+        """Stop the workers before the process lets go of ROS: one that ends with it would abort it."""
         self._stop_worker()
+        if self.pipeline is not None:
+            self.pipeline.close()
 
     def _load(self) -> Pipeline:
         folder = Path(self.parameters["models"]).expanduser() if self.parameters["models"] else None

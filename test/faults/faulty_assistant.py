@@ -87,6 +87,7 @@ class Assistant:
     def __init__(self, graph: Graph, models: Path, **perception: Any) -> None:
         self.graph = graph
         self.said: list[tuple[Instruction, int]] = []
+        self.spoken = 0
         self.health: dict[str, DiagnosticStatus] = {}
         self.perception = graph.perception(models, **perception)
         self.guidance = graph.guidance()
@@ -104,10 +105,14 @@ class Assistant:
     def _on_health(self, message: DiagnosticArray) -> None:
         self.health |= {status.name: status for status in message.status}
 
-    def find(self) -> None:
-        """Begin a search before a camera that works, up to the first direction."""
+    def prepare(self) -> None:
+        """Pack three in the catalogue, and a camera that works."""
         self.client.enrol_product("Pack three", [photo_of(3)])
         self.stream.start()
+
+    def find(self) -> None:
+        """A search before a camera that works, up to the first direction."""
+        self.prepare()
         self.client.set_target("Pack three")
         self.hears(is_direction)
 
