@@ -73,11 +73,15 @@ EXTRAS = {
         "pytorch-lightning>=2.4,<3",
         "pytorch-metric-learning>=2.6,<3",
         "scikit-learn>=1.3,<2",
+        "tensorboard>=2.15,<3",
         "timm>=1.0,<2",
         "torch>=2.5,<3",
         "torchmetrics>=1.4,<2",
         "torchvision>=0.20,<1",
     ],
+    # Beside training: hyper-parameter search, and a log on Weights & Biases.
+    "tune": ["optuna>=4.4,<6"],
+    "wandb": ["wandb>=0.19,<1"],
     "text": ["rapidfuzz>=3.6,<4", "rapidocr>=3.10,<4"],
     # What MediaPipe really needs for hands. It is itself in scripts/hand-packages.txt: it asks for a second OpenCV.
     "hands": ["certifi>=2023.7.22", "matplotlib>=3.8,<4"],

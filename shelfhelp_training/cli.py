@@ -36,6 +36,12 @@ class Method:
 
 
 METHODS = {
+    "classifier": Method(
+        "shelfhelp_training.methods.classifier:ClassifierTraining",
+        "shelfhelp_training.data.image_data:ImageData",
+        "which kind of grocery a picture shows, on any backbone",
+        "val_accuracy",
+    ),
     "detector": Method(
         "shelfhelp_training.methods.detector:DetectorTraining",
         "shelfhelp_training.data.shelves:ShelfData",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,8 @@ from shelfhelp_training.run_folder import (
     newest_run,
 )
 
+# What Lightning warns of and nobody can mend.
+NOISE = ("`isinstance\\(treespec, LeafSpec\\)` is deprecated", "Be aware that when using `ckpt_path`, callbacks used")
 # Stands for the number of a fold in a configuration for cross-validate.
 FOLD = "{fold}"
 
@@ -54,6 +57,8 @@ class TrainingCLI(LightningCLI):
         start: bool = True,
     ) -> None:
         self.name, self.method, self.more_callbacks, self.start = name, method, list(callbacks), start
+        for text in NOISE:
+            warnings.filterwarnings("ignore", message=f".*{text}")
         super().__init__(
             load_class(method.module),
             load_class(method.data),
@@ -132,15 +137,17 @@ class TrainingCLI(LightningCLI):
         trainer, step = self.config_init[self.subcommand].trainer, str(self.subcommand)
         if trainer.logger in (None, True):
             kwargs["logger"] = self._loggers() if step == "fit" else False
-        callbacks: list[pl.Callback] = [
-            TrainingRecord(), EpochSeeds(), RunRecord(self.run, self.name, step), *self.more_callbacks
-        ]  # fmt: skip
+        callbacks: list[pl.Callback] = [EpochSeeds(), *self.more_callbacks]
+        if self.start:
+            callbacks += [TrainingRecord(), RunRecord(self.run, self.name, step)]
         has_own = any(isinstance(callback, ModelCheckpoint) for callback in _as_list(trainer.callbacks))
-        if step == "fit" and trainer.enable_checkpointing is not False and not has_own:
+        if step == "fit" and self.start and trainer.enable_checkpointing is not False and not has_own:
             callbacks += self.run.checkpoint_callbacks(self.method.monitor, self.method.mode)
         self.trainer_defaults["callbacks"] = callbacks
         if step != "fit":
             self.save_config_kwargs["config_filename"] = f"{step}.yaml"
+        if not has_own and (step != "fit" or not self.start):
+            kwargs["enable_checkpointing"] = False
         return super().instantiate_trainer(**kwargs)
 
     def _loggers(self) -> list[Logger]:

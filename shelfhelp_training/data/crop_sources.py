@@ -86,7 +86,7 @@ class CropSource:
         only: if given, these products alone.
         count, seed: number of products and the seed they are drawn from (``drawn``).
         photos: so many photographs of each drawn product, each with its own light, angle and neighbour, instead of its
-            clean face (``drawn``).
+            clean face; another ``part`` has other photographs of the same products (``drawn``).
         border: the pictures have a white border that is cut off (``pictures``).
         smallest: boxes whose longer side has fewer pixels are left out (``coco``).
         shelves: if given, the photographs are dealt out to so many imagined shelves, and each of these counts as one
@@ -236,11 +236,13 @@ def _read_drawn(source: CropSource, path: Path) -> Iterator[Crop]:
         clean = whole(face, f"{source.name}/{product.id}", f"{source.name}/{product.family}", PACKSHOT)
         if not source.photos:
             yield clean
+        # The first photographs are older than parts are.
+        part = b"" if source.part == "train" else source.part.encode()
         for photo in range(source.photos):
-            rng = np.random.default_rng([source.seed, number, photo])
+            rng = np.random.default_rng([source.seed, number, photo, *part])
             neighbour = faces[int(rng.integers(len(faces)))]
             view = random_view(clean, neighbour, *DRAWN_PHOTO, rng)
-            yield whole(view, clean.product, clean.family, f"{product.id}-{photo}")
+            yield whole(view, clean.product, clean.family, f"{product.id}-{part.decode()}{photo}")
 
 
 def _read_published(source: CropSource, path: Path, skip: int = 0) -> Iterator[Crop]:

@@ -273,6 +273,14 @@ class ImageData(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         return self.plain_loader("test") if self.sources["test"] else []
 
+    @property
+    def predicted(self) -> str:
+        """The role whose pictures ``predict`` goes through: test, or validate where there is none to test."""
+        return "test" if self.sources["test"] else "validate"
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        return self.plain_loader(self.predicted)
+
     def plain_loader(self, role: str) -> DataLoader[Batch]:
         """All pictures of a role in their order, every one once."""
         return self._loader(role, InOrder(len(self.parts[role]), self.batch_size))

@@ -62,12 +62,18 @@ class Classification:
 
 def classification(truth: npt.ArrayLike, called: npt.ArrayLike, names: Sequence[str]) -> Classification:
     """Of N pictures, the numbers of their classes and of what they were called, both below ``len(names)``."""
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    confusion = np.zeros((len(names), len(names)), np.int64)
+    np.add.at(confusion, (np.asarray(truth), np.asarray(called)), 1)
+    return from_confusion(confusion, names)
 
-    labels = np.arange(len(names))
-    precision, recall, f1, support = precision_recall_fscore_support(truth, called, labels=labels, zero_division=0)
-    confusion = confusion_matrix(truth, called, labels=labels)
-    return Classification(tuple(names), confusion, precision, recall, f1, np.asarray(support, np.int64))
+
+def from_confusion(confusion: npt.ArrayLike, names: Sequence[str]) -> Classification:
+    """Of C×C counts of pictures by their class (row) and by what they were called (column)."""
+    counts = np.asarray(confusion, np.int64)
+    right, support, calls = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    precision, recall = right / np.maximum(1, calls), right / np.maximum(1, support)
+    f1 = 2 * right / np.maximum(1, calls + support)
+    return Classification(tuple(names), counts, precision, recall, f1, support)
 
 
 def write_report(report: Classification, folder: Path) -> None:

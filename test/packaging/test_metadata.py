@@ -98,7 +98,7 @@ def distributions(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("package", "extras"), [("shelfhelp_ros", ["sim"]), ("shelfhelp_training", ["sim", "training"])]
+    ("package", "extras"), [("shelfhelp_ros", ["sim"]), ("shelfhelp_training", ["sim", "training", "tune"])]
 )
 def test_every_library_that_is_imported_is_asked_for(
     package: str, extras: list[str], arguments: dict[str, Any]

@@ -10,7 +10,10 @@ import pytest
 
 pytest.importorskip("sklearn", reason="scikit-learn comes with the extra 'training'")
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
+from sklearn import metrics
 
 from shelfhelp_training.evaluation.classification import Classification, classification, write_report
 
@@ -36,6 +39,21 @@ def test_figures_are_those_of_a_pencil() -> None:
     assert figures["precision_weighted"] == pytest.approx((4 * 1 + 2 * 1 / 2 + 1) / 7)
     assert figures["recall_weighted"] == pytest.approx(5 / 7)
     assert figures["f1_weighted"] == pytest.approx((4 * 6 / 7 + 2 / 2 + 1) / 7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
+def test_figures_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    """On anything, classes without pictures and classes that are never named included."""
+    truth, called = zip(*pairs, strict=True)
+    found = classification(truth, called, [str(n) for n in range(5)])
+    expected = metrics.precision_recall_fscore_support(truth, called, labels=range(5), zero_division=0)
+    for ours, theirs in zip((found.precision, found.recall, found.f1, found.support), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs)
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(truth, called))
+    weighted = metrics.precision_recall_fscore_support(truth, called, average="weighted", zero_division=0)
+    figures = found.figures()
+    assert [figures[f"{name}_weighted"] for name in ("precision", "recall", "f1")] == pytest.approx(list(weighted[:3]))
 
 
 def test_the_commonest_mistakes_come_first() -> None:
