@@ -151,20 +151,23 @@ class EpochBatches(DistributedSampler[Any]):
 
 
 class InOrder(DistributedSampler[Any]):
-    """Lists of consecutive rows, a batch each, every row once; of several processes each takes every n-th batch."""
+    """Lists of the given rows, a batch each, every row once; of several processes each takes every n-th batch.
 
-    def __init__(self, length: int, batch_size: int) -> None:
-        running = torch.distributed.is_available() and torch.distributed.is_initialized()
+    ``replicas`` 1 gives all of them to every process; None asks torch.distributed.
+    """
+
+    def __init__(self, rows: Sequence[int], batch_size: int, replicas: int | None = None) -> None:
+        running = torch.distributed.is_available() and torch.distributed.is_initialized() and replicas is None
         replicas = torch.distributed.get_world_size() if running else 1
-        super().__init__(range(length), replicas, torch.distributed.get_rank() if running else 0)  # type: ignore[arg-type]
-        self.starts = range(0, length, batch_size)[self.rank :: self.num_replicas]
-        self.length, self.batch_size = length, batch_size
+        super().__init__(rows, replicas, torch.distributed.get_rank() if running else 0)  # type: ignore[arg-type]
+        self.starts = range(0, len(rows), batch_size)[self.rank :: self.num_replicas]
+        self.rows, self.batch_size = rows, batch_size
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def __iter__(self) -> Iterator[list[int]]:
-        return (list(range(start, min(start + self.batch_size, self.length))) for start in self.starts)
+        return (list(self.rows[start : start + self.batch_size]) for start in self.starts)
 
 
 class ImageData(pl.LightningDataModule):
@@ -281,9 +284,12 @@ class ImageData(pl.LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         return self.plain_loader(self.predicted)
 
-    def plain_loader(self, role: str) -> DataLoader[Batch]:
-        """All pictures of a role in their order, every one once."""
-        return self._loader(role, InOrder(len(self.parts[role]), self.batch_size))
+    def plain_loader(self, role: str, limit: int | None = None) -> DataLoader[Batch]:
+        """The pictures of a role in their order, every one once; at most ``limit`` of them, evenly spaced."""
+        count = len(self.parts[role])
+        rows = np.unique(np.linspace(0, count - 1, min(count, limit or count)).round().astype(int))
+        replicated = limit is not None
+        return self._loader(role, InOrder(rows.tolist(), self.batch_size, 1 if replicated else None))
 
     def _training_loader(self, role: str, batch_size: int, per_class: int | None, balanced: bool) -> DataLoader[Batch]:
         part = self.parts[role]

@@ -85,7 +85,14 @@ def test_impossible_batches_are_refused(batch_size: int, per_class: int | None, 
 
 def test_in_order_shows_everything_once() -> None:
     """Measuring leaves nothing out, the last short batch included."""
-    assert [row for batch in InOrder(17, 5) for row in batch] == list(range(17))
+    assert [row for batch in InOrder(range(17), 5) for row in batch] == list(range(17))
+
+
+def test_a_sample_is_spread_over_all_pictures(folder: Path) -> None:
+    """The first pictures alone would be of the first products alone."""
+    data = ImageData([SHOP], size=8, batch_size=2, cache=None, root=folder)
+    data.setup("fit")
+    assert [row for batch in data.plain_loader("train", 3) for row in batch["index"].tolist()] == [0, 6, 11]
 
 
 @pytest.fixture(scope="module")
