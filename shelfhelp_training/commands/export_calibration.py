@@ -22,7 +22,7 @@ PATH = click.Path(path_type=Path)
 )
 def command(model: Path, config: Path) -> None:
     """Fit the probabilities and thresholds of an exported encoder and write them into its card and metadata."""
-    from shelfhelp_training.methods.metric_export import calibrate_encoder
+    from shelfhelp_training.methods.encoder_export import calibrate_encoder
 
     card = calibrate_encoder(model, config)
     assert card.calibration is not None

@@ -74,7 +74,7 @@ def load_store(
         )
     else:
         name = fingerprint(source, root, size, fit)
-        with _only_one(cache, name):
+        with only_one(cache, name):
             if not (cache / f"{name}.json").is_file():
                 _decode(source, root, size, fit, cache, name)
         rows = [Row(*row) for row in json.loads((cache / f"{name}.json").read_text(encoding="utf-8"))]
@@ -140,7 +140,7 @@ def _whole_rows(pixels: Path, rows: Path, size: int) -> list[Row]:
 
 
 @contextmanager
-def _only_one(folder: Path, name: str) -> Iterator[None]:
+def only_one(folder: Path, name: str) -> Iterator[None]:
     """Hold the lock of a name: other processes that want it wait."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ class SubCentreArcFace(nn.Module):
         nn.init.xavier_uniform_(self.weight)
         self.register_buffer("margins", margins)
 
-    def cosines(self, vectors: Tensor) -> Tensor:
+    def scores(self, vectors: Tensor) -> Tensor:
         """N×D vectors of any length to N×C cosines, each with the nearest of the class's centres."""
         every = F.linear(F.normalize(vectors), F.normalize(self.weight))
         return torch.unflatten(every, 1, (len(self.margins), self.centres)).amax(dim=2)
@@ -53,7 +53,7 @@ class SubCentreArcFace(nn.Module):
 
         Where the widened angle would pass π, at which its cosine turns round, the cosine goes on falling in a line.
         """
-        cosines = self.cosines(vectors).clamp(-1 + 1e-7, 1 - 1e-7)
+        cosines = self.scores(vectors).clamp(-1 + 1e-7, 1 - 1e-7)
         margin = self.margins[labels].to(cosines)
         own = cosines.gather(1, labels[:, None])[:, 0]
         wider = torch.cos(torch.acos(own) + margin)

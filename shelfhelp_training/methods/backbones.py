@@ -189,7 +189,11 @@ def _from_open_clip(name: str, pretrained: bool, image_size: int | None, drop_pa
     if pretrained and tag not in tags:
         raise ShelfHelpError(f"OpenCLIP has no weights {tag or 'at all'} for {architecture}; it has: {', '.join(tags)}")
     make = partial(
-        open_clip.create_model, architecture, pretrained=tag if pretrained else None, force_image_size=image_size
+        open_clip.create_model,
+        architecture,
+        pretrained=tag if pretrained else None,
+        force_image_size=image_size,
+        device=torch.get_default_device(),
     )
     tower: Any = _made(make, f"open_clip/{name}", pretrained).visual
     facts = open_clip.get_model_preprocess_cfg(tower) if hasattr(tower, "preprocess_cfg") else {}

@@ -29,6 +29,7 @@ from shelfhelp_training.cli import evaluate_main, export_main
 from shelfhelp_training.data.crop_sources import CropSource, load_crops
 from shelfhelp_training.data.crops import CropData
 from shelfhelp_training.evaluation.retrieval import across_photos
+from shelfhelp_training.methods.embedder import load_trained
 from shelfhelp_training.methods.metric import (
     GeneralisedMean,
     Memory,
@@ -37,7 +38,6 @@ from shelfhelp_training.methods.metric import (
     cells,
     normalised,
 )
-from shelfhelp_training.methods.metric_export import average_weights, load_encoder
 from shelfhelp_training.record import TrainingRecord
 
 SIZE = {"height": 96, "width": 64}
@@ -161,6 +161,11 @@ class Losses(pl.Callback):
         self.losses.append(float(trainer.callback_metrics["loss_epoch"]))
 
 
+def restored(checkpoint: Path) -> MetricTraining:
+    """The module of a checkpoint, ready to embed."""
+    return MetricTraining.load_from_checkpoint(checkpoint, pretrained=False, start_from=None, weights_only=False).eval()
+
+
 def recall_on_unseen(training: MetricTraining, folder: Path) -> float:
     """Recall@1 of held-out products across their photographs, with the projection as it is."""
     data = make_data(folder)
@@ -199,7 +204,7 @@ def test_training_lowers_the_loss_and_helps_on_unseen_products(
         features = torch.cat([untrained.encoder.features(normalised(images)) for images, _ in data.plain_loader()])
     untrained.encoder.fit_projection(features)
     before = recall_on_unseen(untrained, photographed)
-    after = recall_on_unseen(load_encoder(folder / "last.ckpt")[0], photographed)
+    after = recall_on_unseen(restored(folder / "last.ckpt"), photographed)
     assert after > before + MARGIN, (before, after)
 
 
@@ -211,8 +216,8 @@ def test_a_resumed_training_ends_at_the_same_weights(
     module = MetricTraining(dimensions=32, warm_up=4, learning_rate=4e-4, projection_rate=1e-3)
     trainer = make_trainer(tmp_path, EPOCHS)
     trainer.fit(module, datamodule=make_data(photographed), ckpt_path=folder / "epoch=0.ckpt", weights_only=False)
-    once = load_encoder(folder / "last.ckpt")[0].state_dict()
-    resumed = load_encoder(tmp_path / "last.ckpt")[0].state_dict()
+    once = restored(folder / "last.ckpt").state_dict()
+    resumed = restored(tmp_path / "last.ckpt").state_dict()
     for name, weight in once.items():
         torch.testing.assert_close(resumed[name], weight, atol=1e-5, rtol=1e-4, msg=name)
 
@@ -221,7 +226,7 @@ def test_a_second_stage_starts_from_the_first(trained: tuple[Path, list[float]])
     """Its weights are those of the checkpoint; a file that is none is named."""
     folder, _ = trained
     second = MetricTraining(dimensions=32, start_from=str(folder / "last.ckpt"))
-    first = load_encoder(folder / "last.ckpt")[0].state_dict()
+    first = restored(folder / "last.ckpt").state_dict()
     for name, weight in second.state_dict().items():
         torch.testing.assert_close(weight, first[name])
     with pytest.raises(ShelfHelpError, match=r"missing\.ckpt"):
@@ -256,8 +261,8 @@ def test_the_export_is_calibrated_and_agrees_with_pytorch(
     printed = json.loads(capsys.readouterr().out)
 
     card = load_card(model)
-    training, size = load_encoder(checkpoint)
-    assert (card.input.height, card.input.width) == size == (96, 64)
+    training = restored(checkpoint)
+    assert (card.input.height, card.input.width) == (96, 64)
     assert card.training["data"]["train"] == ["seen: train"]
     assert card.calibration is not None
     assert card.calibration.fitted_on == "drawn"
@@ -290,15 +295,21 @@ def test_damped_early_features_count_less() -> None:
         torch.testing.assert_close(encoder.projection(features), deep)
 
 
-def test_checkpoints_are_averaged(trained: tuple[Path, list[float]]) -> None:
+def test_checkpoints_are_averaged(trained: tuple[Path, list[float]], tmp_path: Path) -> None:
     """Half-way between two checkpoints of one training; networks of different shapes have no middle."""
-    first, last = (load_encoder(trained[0] / name)[0] for name in ("epoch=0.ckpt", "last.ckpt"))
-    expected = {name: (weight + last.state_dict()[name]) / 2 for name, weight in first.state_dict().items()}
-    average_weights(first, [last])
-    for name, weight in first.state_dict().items():
-        torch.testing.assert_close(weight, expected[name])
+    paths = [trained[0] / name for name in ("epoch=0.ckpt", "last.ckpt")]
+    first, last = (load_trained([path]).network.state_dict() for path in paths)
+    averaged = load_trained(paths)
+    for name, weight in averaged.network.state_dict().items():
+        torch.testing.assert_close(weight, (first[name] + last[name]) / 2)
+    assert averaged.record["averaged_with"][0]["steps"] > averaged.record["steps"]
+    other = torch.load(paths[0], map_location="cpu", weights_only=False)
+    other["hyper_parameters"]["dimensions"] = 16
+    for name in ("weight", "bias"):
+        other["state_dict"][f"encoder.projection.{name}"] = other["state_dict"][f"encoder.projection.{name}"][:16]
+    torch.save(other, tmp_path / "other.ckpt")
     with pytest.raises(ShelfHelpError, match="different networks"):
-        average_weights(first, [MetricTraining(dimensions=16, pretrained=False)])
+        load_trained([paths[0], tmp_path / "other.ckpt"])
 
 
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
@@ -306,7 +317,7 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.ckpt"
     torch.save({"state_dict": {}}, wrong)
     with pytest.raises(ShelfHelpError, match=r"wrong\.ckpt is not a checkpoint"):
-        load_encoder(wrong)
+        load_trained([wrong])
 
 
 def test_sources_are_described_for_the_card() -> None:
