@@ -30,6 +30,7 @@ test:
 lint:
 	@scripts/setup test
 	@$(PYTHON_VENV) -m ruff check .
+	@$(PYTHON_VENV) scripts/make_stubs.py
 	@$(PYTHON_VENV) -m mypy
 
 bench:

@@ -13,6 +13,7 @@ RUNTIME = [
     "Babel>=2.12,<3",
     "click>=8.1,<9",
     "faiss-cpu>=1.8,<2",
+    "filelock>=3.12,<5",
     "numpy>=1.23,<3",
     "onnxruntime>=1.17,<2",
     "opencv-python-headless>=4.8,<6",
@@ -87,11 +88,14 @@ EXTRAS = {
     "hands": ["certifi>=2023.7.22", "matplotlib>=3.8,<4"],
     "voice": ["hibari-tts>=0.2.1,<0.3"],
     "haptics": ["pyserial>=3.5,<4"],
-    "jetson": ["pycuda>=2024.1"],
+    # TensorRT itself comes with JetPack, whose CUDA is 12 (JetPack 6) or 13 (JetPack 7). PyCUDA has no CUDA graphs.
+    "jetson": ["cuda-bindings>=12.6,<14"],
+    "rtx": ["cuda-bindings>=13,<14", "tensorrt-rtx-cu13-bindings>=1.7,<2", "tensorrt-rtx-cu13-libs>=1.7,<2"],
     "dev": [
         "hypothesis>=6.100,<7",
         "hibari-tts>=0.2.1,<0.3",
         "mypy>=1.11,<3",
+        "pybind11-stubgen>=2.5,<4",
         "pyserial>=3.5,<4",
         "pytest>=8,<10",
         "pytest-timeout>=2.3,<3",

@@ -85,6 +85,14 @@ class EmbeddingCard:
 
 
 @dataclass(frozen=True)
+class ClassificationCard:
+    """Output of a classifier: ``name`` N×C, a number for each of the C ``classes``; the largest is the likeliest."""
+
+    name: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Calibration:
     """Logistic regression from features of a match to the probability that it is right, fitted on held-out data.
 
@@ -104,12 +112,13 @@ class Calibration:
 class ModelCard:
     """The card as a whole. ``figures`` are dicts with test_set, metric, value and command."""
 
-    task: Literal["detection", "embedding"]
+    task: Literal["detection", "embedding", "classification"]
     name: str
     version: str
     input: InputCard
     detection: DetectionCard | None = None
     embedding: EmbeddingCard | None = None
+    classification: ClassificationCard | None = None
     calibration: Calibration | None = None
     training: dict[str, Any] = field(default_factory=dict)
     figures: tuple[dict[str, Any], ...] = ()
@@ -133,6 +142,11 @@ class ModelCard:
                 ),
                 detection=DetectionCard.from_raw(raw["detection"]) if raw.get("detection") else None,
                 embedding=EmbeddingCard(**raw["embedding"]) if raw.get("embedding") else None,
+                classification=ClassificationCard(
+                    raw["classification"]["name"], tuple(raw["classification"]["classes"])
+                )
+                if raw.get("classification")
+                else None,
                 calibration=Calibration(**raw["calibration"]) if raw.get("calibration") else None,
                 training=raw.get("training", {}),
                 figures=tuple(raw.get("figures", ())),

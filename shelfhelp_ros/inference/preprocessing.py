@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 
 from shelfhelp_ros.geometry import Letterbox
 from shelfhelp_ros.inference.card import InputCard
-from shelfhelp_ros.inference.session import Tensor
+from shelfhelp_ros.inference.session import Session, Tensor
+from shelfhelp_ros.inference.views import View
 from shelfhelp_ros.sightings import ImageArray
 
 
@@ -45,6 +47,35 @@ def to_tensor(card: InputCard, images: Sequence[ImageArray]) -> Tensor:
     tensor -= np.asarray(card.mean, np.float32)[:, None, None]
     tensor /= np.asarray(card.std, np.float32)[:, None, None]
     return tensor
+
+
+@runtime_checkable
+class PictureSession(Protocol):
+    """A session that takes a picture and the views of it that are wanted, and makes its own tensor of them."""
+
+    def see(self, image: ImageArray, views: Sequence[View]) -> dict[str, Tensor]: ...
+
+
+def see(session: Session, card: InputCard, image: ImageArray, views: Sequence[View]) -> dict[str, Tensor]:
+    """Every output for views of one H×W×3 uint8 BGR picture, all of one tensor size, made where the session runs.
+
+    A session on a GPU letterboxes and normalises there; of a detector it also sets suppressed boxes' scores to 0.
+    """
+    if isinstance(session, PictureSession):
+        return session.see(image, views)
+    return session.run({card.name: views_tensor(card, image, views)})
+
+
+def views_tensor(card: InputCard, image: ImageArray, views: Sequence[View]) -> Tensor:
+    """Views of a picture as the input tensor, made by the processor."""
+    crops = [image[view.top : view.bottom, view.left : view.right] for view in views]
+    return to_tensor(
+        card,
+        [
+            fit(card, crop) if view.letterbox is None else view.letterbox.apply(crop, card.pad_value)
+            for view, crop in zip(views, crops, strict=True)
+        ],
+    )
 
 
 def _round_up(value: float, multiple: int) -> int:

@@ -1,22 +1,30 @@
-"""Running a network: one protocol, and ONNX Runtime behind it."""
+"""Running a network: one protocol, ONNX Runtime and TensorRT behind it, and which of them is taken."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.inference import cuda
 from shelfhelp_ros.inference.card import METADATA_KEY
+from shelfhelp_ros.inference.progress import tell
+from shelfhelp_ros.inference.tensorrt_library import INSTALL, find_library
 
-Backend = Literal["auto", "cpu", "cuda"]
-BACKENDS: tuple[str, ...] = get_args(Backend)
 Tensor = npt.NDArray[np.float32]
+_LOG = logging.getLogger(__name__)
+_PROVIDERS = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+}
 
 
 class Session(Protocol):
@@ -40,16 +48,16 @@ class Session(Protocol):
 
 
 class OnnxSession:
-    """ONNX Runtime on the CPU, or on an NVIDIA GPU where its CUDA build is installed."""
+    """ONNX Runtime: ``cpu``, or ``cuda`` on an NVIDIA GPU where its CUDA build is installed."""
 
-    def __init__(self, model: Path, backend: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, model: Path, backend: str, threads: int | None = None) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or usable_cores()
         # Detector and encoder take turns: a pool that spins while it waits would take the cores from the other one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=_providers(backend))
+            self._session = onnxruntime.InferenceSession(str(model), options, providers=_PROVIDERS[backend])
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ShelfHelpError(
                 f"{model} is not a usable ONNX model ({_first_line(error)}); reinstall shelfhelp"
@@ -87,10 +95,62 @@ class OnnxSession:
         return dict(zip(self._outputs, values, strict=True))
 
 
-def open_session(model: Path, backend: str = "auto", threads: int | None = None) -> Session:
-    """Load an ONNX file. ``auto`` takes CUDA where it works, else the CPU; ``threads`` None takes every usable core.
+@dataclass(frozen=True)
+class Kind:
+    """A backend: what keeps it from being used on this machine (nothing: an empty text), and how it opens a model."""
 
-    Raises ShelfHelpError for a missing or damaged file and for a backend that is not installed.
+    obstacle: Callable[[], str]
+    open: Callable[[Path, int | None], Session]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What ``auto`` comes to on this machine, and why."""
+
+    backend: str
+    why: str
+
+
+def _tensorrt_obstacle() -> str:
+    return f"TensorRT is not installed ({INSTALL})" if find_library() is None else cuda.obstacle()
+
+
+def _open_tensorrt(model: Path, threads: int | None) -> Session:
+    from shelfhelp_ros.inference.tensorrt_session import TensorRtSession
+
+    return TensorRtSession(model)
+
+
+def _cuda_obstacle() -> str:
+    has_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return "" if has_cuda else "this onnxruntime has no CUDA (install onnxruntime-gpu)"
+
+
+# The best first: `auto` takes the first that can be used.
+KINDS: dict[str, Kind] = {
+    "tensorrt": Kind(_tensorrt_obstacle, _open_tensorrt),
+    "cuda": Kind(_cuda_obstacle, lambda model, threads: OnnxSession(model, "cuda", threads)),
+    "cpu": Kind(lambda: "", lambda model, threads: OnnxSession(model, "cpu", threads)),
+}
+BACKENDS = ("auto", *sorted(KINDS))
+
+
+def choose_backend() -> Choice:
+    """What ``auto`` tries first here. Loads no network: a backend may yet refuse one."""
+    passed_over: list[str] = []
+    for name, kind in KINDS.items():
+        obstacle = kind.obstacle()
+        if not obstacle:
+            break
+        passed_over.append(f"not {name}: {obstacle}")
+    return Choice(name, "; ".join(passed_over) or "the fastest there is")
+
+
+def open_session(model: Path, backend: str = "auto", threads: int | None = None) -> Session:
+    """Load an ONNX file. ``auto`` takes TensorRT, else CUDA, else the CPU, and tells which and why.
+
+    ``threads`` None takes every usable core. Raises ShelfHelpError for a missing or damaged file and for a backend that
+    cannot be used.
     """
     if backend not in BACKENDS:
         raise ShelfHelpError(f"{backend!r} is not a backend; choose one of {', '.join(BACKENDS)}")
@@ -98,7 +158,32 @@ def open_session(model: Path, backend: str = "auto", threads: int | None = None)
         raise ShelfHelpError(f"the number of threads has to be at least 1, not {threads}")
     if not model.is_file():
         raise ShelfHelpError(f"{model} is missing; reinstall shelfhelp or give another folder with --models")
-    return OnnxSession(model, backend, threads)
+    if backend == "auto":
+        return _open_best(model, threads)
+    if obstacle := KINDS[backend].obstacle():
+        raise ShelfHelpError(f"the backend {backend} cannot be used: {obstacle}; choose auto or cpu")
+    return KINDS[backend].open(model, threads)
+
+
+def _open_best(model: Path, threads: int | None) -> Session:
+    """The first backend that opens the model; what the last one says when none does."""
+    passed_over: list[str] = []
+    *better, last = KINDS
+    for name in better:
+        obstacle = KINDS[name].obstacle()
+        if not obstacle:
+            try:
+                session = KINDS[name].open(model, threads)
+            except ShelfHelpError as error:
+                obstacle = str(error)
+                _LOG.warning("%s does not run on %s: %s", model.name, name, error)
+            else:
+                tell(f"{model.name} runs on {name} ({'; '.join(passed_over) or 'the fastest there is'})")
+                return session
+        passed_over.append(f"not {name}: {obstacle}")
+    session = KINDS[last].open(model, threads)
+    tell(f"{model.name} runs on {last} ({'; '.join(passed_over)})")
+    return session
 
 
 def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
@@ -109,15 +194,6 @@ def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     except (OSError, ValueError):  # no quota: the file is missing or says "max"
         return cores
     return max(1, min(cores, -(-allowed // period)))
-
-
-def _providers(backend: str) -> list[str]:
-    available = onnxruntime.get_available_providers()
-    if backend == "cpu" or (backend == "auto" and "CUDAExecutionProvider" not in available):
-        return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in available:
-        raise ShelfHelpError("this onnxruntime has no CUDA; install onnxruntime-gpu or choose the backend cpu")
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"]
 
 
 def _first_line(error: BaseException) -> str:

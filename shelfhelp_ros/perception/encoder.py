@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,9 @@ from shelfhelp_ros.geometry import BoxArray, clip
 from shelfhelp_ros.images import require_image
 from shelfhelp_ros.inference.card import Calibration, EmbeddingCard, ModelCard
 from shelfhelp_ros.inference.models import load_model
-from shelfhelp_ros.inference.preprocessing import fit, to_tensor
-from shelfhelp_ros.inference.session import Session
+from shelfhelp_ros.inference.preprocessing import fit, see, to_tensor
+from shelfhelp_ros.inference.session import Session, Tensor
+from shelfhelp_ros.inference.views import View
 from shelfhelp_ros.sightings import FloatArray, ImageArray
 
 # A few fixed batch sizes: memory plans are made once for each of them, not once for every number of crops.
@@ -54,24 +55,36 @@ class Encoder:
         """N×4 boxes (pixels) of one picture as N×D vectors; a box without a pixel in the picture gives a zero row."""
         require_image(image)
         embeddings = np.zeros((len(boxes), self.dimensions), np.float32)
-        crops = {row: crop for row, box in enumerate(boxes) if (crop := crop_box(image, box)) is not None}
-        embeddings[list(crops)] = self.embed(list(crops.values()))
+        card = self.card.input
+        edges = {row: found for row, box in enumerate(boxes) if (found := crop_edges(image, box)) is not None}
+        rows, views = list(edges), [View.of(card, *found) for found in edges.values()]
+        for start, end in _batches(len(views)):
+            embeddings[rows[start:end]] = self._vectors(see(self.session, card, image, views[start:end]))
         return embeddings
 
     def _embed_batch(self, crops: Sequence[ImageArray]) -> FloatArray:
         tensor = to_tensor(self.card.input, [fit(self.card.input, crop) for crop in crops])
-        values = np.asarray(self.session.run({self.card.input.name: tensor})[self._output.name], np.float32)
-        return normalise(values.reshape(len(crops), self.dimensions))
+        return self._vectors(self.session.run({self.card.input.name: tensor}))
+
+    def _vectors(self, outputs: Mapping[str, Tensor]) -> FloatArray:
+        return normalise(np.asarray(outputs[self._output.name], np.float32).reshape(-1, self.dimensions))
 
 
 def crop_box(image: ImageArray, box: FloatArray) -> ImageArray | None:
     """The pixels a box covers, cut to the picture; None when there are none or the box is not finite."""
+    edges = crop_edges(image, box)
+    return None if edges is None else image[edges[1] : edges[3], edges[0] : edges[2]]
+
+
+def crop_edges(image: ImageArray, box: FloatArray) -> tuple[int, int, int, int] | None:
+    """Left, top, right and bottom of the pixels a box covers in a picture; None as for `crop_box`."""
     if not np.isfinite(box).all():
         return None
     height, width = image.shape[:2]
     x1, y1, x2, y2 = clip(np.asarray(box, np.float32)[None], width, height)[0]
-    crop = image[int(np.floor(y1)) : int(np.ceil(y2)), int(np.floor(x1)) : int(np.ceil(x2))]
-    return crop if x2 > x1 and y2 > y1 and crop.size else None
+    if not (x2 > x1 and y2 > y1):
+        return None
+    return int(np.floor(x1)), int(np.floor(y1)), int(np.ceil(x2)), int(np.ceil(y2))
 
 
 def normalise(vectors: FloatArray) -> FloatArray:

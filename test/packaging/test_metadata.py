@@ -25,7 +25,7 @@ ROS_PACKAGE = re.compile(
 USED_BY_COMMAND = {"ros2launch"}
 
 # Used where they are there, asked for by nobody.
-OPTIONAL = {"tensorrt", "tensorrt_rtx_bindings", "mediapipe", "rapidfuzz", "rapidocr", "sounddevice", "speechd"}
+OPTIONAL = {"cuda", "tensorrt", "tensorrt_rtx_bindings", "mediapipe", "rapidfuzz", "rapidocr", "sounddevice", "speechd"}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,82 @@
+"""An engine that computes something else is refused; held here against real networks in ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.inference.card import load_card
+from shelfhelp_ros.inference.parity import LEAST, agreement, check_parity, trial_inputs
+from shelfhelp_ros.inference.session import open_session
+
+
+@pytest.fixture(scope="module")
+def encoder(shipped_models: Path):
+    model = shipped_models / "encoder.onnx"
+    return load_card(model), open_session(model, "cpu").run
+
+
+@pytest.fixture(scope="module")
+def detector(shipped_models: Path):
+    model = shipped_models / "detector.onnx"
+    return load_card(model), open_session(model, "cpu").run
+
+
+def test_a_network_agrees_with_itself(encoder, detector):
+    """And the drawn pictures are something to compare on: vectors that differ, and boxes that are reported."""
+    assert check_parity(*encoder[:1], "fp16", encoder[1], encoder[1]) == pytest.approx(1, abs=1e-5)
+    assert check_parity(*detector[:1], "fp16", detector[1], detector[1]) == pytest.approx(1, abs=1e-5)
+    card, run = encoder
+    vectors = run({card.input.name: trial_inputs(card)[0]})[card.embedding.name]
+    cosines = vectors @ vectors.T
+    assert cosines[np.triu_indices(len(cosines), 1)].min() < 0.9
+    card, run = detector
+    scores = run({card.input.name: trial_inputs(card)[0]})[card.detection.scores]
+    assert (scores >= card.detection.score_threshold).sum() >= 3
+
+
+@pytest.mark.parametrize(("noise", "refused"), [(0.01, False), (1.0, True)])
+def test_noise_in_the_vectors(encoder, noise, refused):
+    """A hundredth of a vector's length passes half precision's bar, as much as its length does not."""
+    card, run = encoder
+
+    def noisy(inputs):
+        vectors = run(inputs)[card.embedding.name]
+        random = np.random.default_rng(0).standard_normal(vectors.shape) / np.sqrt(vectors.shape[1])
+        return {card.embedding.name: np.float32(vectors + noise * random)}
+
+    if refused:
+        with pytest.raises(ShelfHelpError, match=r"at least 0\.999 is asked for"):
+            check_parity(card, "fp16", run, noisy)
+    else:
+        assert check_parity(card, "fp16", run, noisy) >= LEAST["fp16"]
+
+
+@pytest.mark.parametrize("broken", ["moved", "unsure", "empty", "not numbers"])
+def test_a_detector_that_is_wrong_is_refused(detector, broken):
+    """Boxes elsewhere, other scores, nothing at all, NaN: each alone."""
+    card, run = detector
+
+    def wrong(inputs):
+        found = {name: value.copy() for name, value in run(inputs).items()}
+        if broken == "moved":
+            found[card.detection.boxes] += 20
+        elif broken == "unsure":
+            found[card.detection.scores] **= 2
+        else:
+            found[card.detection.scores][:] = 0 if broken == "empty" else np.nan
+        return found
+
+    with pytest.raises(ShelfHelpError, match="it is not used"), np.errstate(invalid="ignore"):
+        check_parity(card, "int8", run, wrong)
+
+
+def test_ranks_may_swap(detector):
+    """Boxes with as good as equal scores come in any order: that is no difference."""
+    card, run = detector
+    expected = run({card.input.name: trial_inputs(card)[0]})
+    turned = {name: value[:, ::-1] for name, value in expected.items()}
+    assert agreement(card, expected, turned) == pytest.approx(1, abs=1e-5)
