@@ -18,7 +18,7 @@ FLOORS = [
     {"perception", "catalogue"},
     {"guidance"},
     {"feedback", "simulation"},
-    {"benchmark"},
+    {"benchmark", "regression"},
     {"nodes"},
     {"cli"},
 ]

@@ -14,10 +14,12 @@ from shelfhelp_ros.errors import ShelfHelpError
 COMMANDS = {
     "assist": "run the whole assistant: perception, guidance and speech in one process",
     "bench": "measure speed, latency and memory on this machine",
+    "compare": "say what changed between two replays of a bag",
     "demo": "find a product on a simulated shelf, over ROS, and write a report",
     "detect": "find every product in pictures",
     "doctor": "say what is installed, what is missing and how to mend it",
     "embed": "turn pictures of single products into vectors",
+    "engines": "build, list and remove TensorRT engines for the GPU of this machine",
     "find": "look for one product, given by reference photos, in pictures",
     "products": "list, add and remove the products of the catalogue",
     "replay": "play a bag through the assistant",

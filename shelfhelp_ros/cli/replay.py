@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ import click
 
 from shelfhelp_ros.cli.assist import assist_options, choose, make_options, read_target, require_ros, write_line
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.regression.expectations import Check, Search, beside, load_expectations
+from shelfhelp_ros.regression.expectations import check as hold_against
+from shelfhelp_ros.regression.junit import write_junit
 
 if TYPE_CHECKING:
     from shelfhelp_ros.nodes.bag_player import BagPlayer
@@ -35,6 +39,9 @@ CONNECT_SECONDS = 30.0
 @click.option("--depth", default="", metavar="TOPIC", help="The bag's depth images, aligned to the colour images.")
 @click.option("--hand", default="", metavar="TOPIC", help="The bag's hand positions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.option("--check", is_flag=True, help="Hold the bag against the expectations.yaml beside it; 1 where one fails.")
+@click.option("--expectations", type=click.Path(path_type=Path), help="The same with another file.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Also write what was checked as a JUnit file.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 @click.option("--play-only", is_flag=True, help="Only publish the bag, for an assistant that runs elsewhere.")
 @click.option("--namespace", default="", help="Namespace to publish in, with --play-only.")
@@ -47,6 +54,9 @@ def command(
     start: float,
     duration: float | None,
     as_json: bool,
+    check: bool,
+    expectations: Path | None,
+    junit: Path | None,
     progress: bool,
     play_only: bool,
     namespace: str,
@@ -65,31 +75,70 @@ def command(
     Examples:
       shelfhelp replay walk_along_the_shelf --target "Oat drink vanilla"
       shelfhelp replay walk.mcap --reference oats.jpg --rate 0.5 --json > summary.json
+      shelfhelp replay walk_along_the_shelf --check --junit replay.xml
     """
     _check(rate, start, duration)
     require_ros()
-    photos = read_target(target, references)
+    file = expectations or (beside(bag_path) if check or junit is not None else None)
+    if file is not None and (target or references or play_only or loop):
+        raise ShelfHelpError("what is looked for stands in the expectations; leave out targets, --loop and --play-only")
     from shelfhelp_ros.nodes.bags import Bag
-    from shelfhelp_ros.nodes.running import Crew, ros, stopped_by_signals
+    from shelfhelp_ros.nodes.running import ros
 
+    searches = (Search("", target or "", references),) if file is None else load_expectations(file)
+    photos = [read_target(search.target or None, search.references) for search in searches]
+    how = {"rate": rate, "loop": loop, "start": start, "duration": duration}
     with Bag(bag_path) as bag:
         topics = bag.choose_topics(colour, camera_info, depth, hand)
         length = (bag.end_ns - bag.start_ns) / 1e9
         if start >= length:
             raise ShelfHelpError(f"{bag_path} lasts {length:.1f} s; --start has to be less")
-        with ros([]):
-            crew = Crew()
-            with stopped_by_signals(crew), _closing(crew):
-                playing = _Playing(
-                    crew, bag, topics, {"rate": rate, "loop": loop, "start": start, "duration": duration}
-                )
-                shown = min(length - start, duration or length)
+        shown = min(length - start, duration or length) if progress else None
+        results: dict[str, tuple[float, tuple[Check, ...]]] = {}
+        for search, of_search in zip(searches, photos, strict=True):
+            began = time.monotonic()
+            with ros([]), _crew() as crew:
+                playing = _Playing(crew, bag, topics, how)
                 if play_only:
-                    playing.player_alone(namespace, target, photos, shown if progress else None)
+                    playing.player_alone(namespace, search.target or None, of_search, shown)
                     return
-                summary = playing.with_assistant(places, target, photos, shown if progress else None, quiet=as_json)
-    summary = {"bag": str(bag_path), **summary}
-    click.echo(json.dumps(summary, ensure_ascii=False) if as_json else _in_words(summary))
+                quiet = as_json or file is not None
+                summary = playing.with_assistant(places, search.target or None, of_search, shown, quiet)
+                interrupted = crew.wait(0) is not None
+            summary = {"bag": str(bag_path), **summary}
+            if file is None:
+                click.echo(json.dumps(summary, ensure_ascii=False) if as_json else _in_words(summary))
+                return
+            if interrupted:
+                raise click.Abort
+            checks = hold_against(search, summary)
+            results[search.name] = (time.monotonic() - began, checks)
+            said = {"search": search.name, "checks": [asdict(found) for found in checks], **summary}
+            click.echo(json.dumps(said, ensure_ascii=False) if as_json else _checked(search, checks))
+    if junit is not None:
+        write_junit(junit, bag_path.name, results)
+    failed = [found for _, checks in results.values() for found in checks if not found.kept]
+    if failed:
+        raise ShelfHelpError(f"{len(failed)} expectations of {bag_path} were not kept: {failed[0].expected} …")
+
+
+def _checked(search: Search, checks: Sequence[Check]) -> str:
+    lines = [f"{search.name}:"]
+    lines += [f"  {'kept  ' if found.kept else 'FAILED'}  {found.expected} ({found.seen})" for found in checks]
+    return "\n".join(lines)
+
+
+@contextmanager
+def _crew() -> Iterator[Crew]:
+    """Nodes that are stopped by signals, and closed in the end."""
+    from shelfhelp_ros.nodes.running import Crew, stopped_by_signals
+
+    crew = Crew()
+    with stopped_by_signals(crew):
+        try:
+            yield crew
+        finally:
+            crew.close()
 
 
 class _Playing:
@@ -169,14 +218,6 @@ class _Playing:
             thread.join()
         if failure:
             raise failure[0]
-
-
-@contextmanager
-def _closing(crew: Crew) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        crew.close()
 
 
 @contextmanager

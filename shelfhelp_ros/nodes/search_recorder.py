@@ -21,6 +21,7 @@ class SearchRecorder(Node):
     def __init__(self, **options: Any) -> None:
         super().__init__("search_recorder", **options)
         self.decisions: list[tuple[int, Decision, float]] = []
+        self.named: set[str] = set()
         self.instructions: list[Instruction] = []
         self.spoken: list[tuple[int, Instruction]] = []
         self.answered: dict[int, float] = {}
@@ -40,7 +41,8 @@ class SearchRecorder(Node):
     def summary(self, published: Mapping[int, float], begin_ns: int) -> dict[str, Any]:
         """Figures of the search; ``published`` is when each frame went out (monotonic seconds, by stamp), times in the
         summary are seconds since ``begin_ns``."""
-        latency = [1e3 * (at - published[stamp]) for stamp, at in self.answered.items() if stamp in published]
+        late = {stamp: 1e3 * (at - published[stamp]) for stamp, at in self.answered.items() if stamp in published}
+        latency = list(late.values())
         changes = [
             entry
             for before, entry in zip([None, *self.decisions], self.decisions, strict=False)
@@ -60,10 +62,23 @@ class SearchRecorder(Node):
                 }
                 for stamp, decision, probability in changes
             ],
+            "named": sorted(self.named),
             "instructions": len(self.instructions),
             "spoken": [
-                {"seconds": _since(at, begin_ns), "phase": said.phase, "text": said.text} for at, said in self.spoken
+                {
+                    "seconds": _since(at, begin_ns),
+                    "phase": said.phase,
+                    "text": said.text,
+                    "age_ms": round((at - from_time(said.header.stamp)) / 1e6, 1) if said.axis else None,
+                }
+                for at, said in self.spoken
             ],
+            "timeline": {
+                "seconds": [_since(stamp, begin_ns) for stamp, _, _ in self.decisions],
+                "decision": [decision.name.lower() for _, decision, _ in self.decisions],
+                "probability": [round(probability, 3) for _, _, probability in self.decisions],
+                "latency_ms": [round(late[stamp], 1) if stamp in late else None for stamp, _, _ in self.decisions],
+            },
             "latency_ms": {f"p{q}": round(float(np.percentile(latency, q)), 1) for q in (50, 95)} if latency else None,
         }
 
@@ -76,6 +91,8 @@ class SearchRecorder(Node):
         if message.target_id and (message.header.frame_id or message.has_product or message.probability):
             entry = (from_time(message.header.stamp), Decision(message.decision), float(message.probability))
             self.decisions.append(entry)
+            if message.decision == TargetSighting.FOUND and message.has_product:
+                self.named.add(message.product.product_name or message.target_name)
 
     def _on_spoken(self, message: Instruction) -> None:
         self.spoken.append((int(self.get_clock().now().nanoseconds), message))

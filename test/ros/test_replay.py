@@ -95,6 +95,26 @@ def test_a_product_is_found_in_a_bag(
 
 
 @pytest.mark.usefixtures("ros_domain")
+def test_a_bag_is_held_against_what_is_expected_of_it(places: list[object], photo: Path, tmp_path: Path) -> None:
+    """What is kept and what is not is said and written for continuous integration, and one failure fails the command."""
+    write_bag(tmp_path / "bag", drawn_frames())
+    expected = tmp_path / "bag" / "expectations.yaml"
+    kept = f"{{name: there, references: [{photo}], found_within: 3.0, phases: [search]}}"
+    expected.write_text(f"searches: [{kept}]", encoding="utf-8")
+    done = replay(tmp_path / "bag", "--check", "--no-progress", *places)
+    assert done.exception is None, done.exception
+    assert "kept    found within 3 s" in done.stdout
+
+    expected.write_text(f"searches: [{kept}, {{name: gone, references: [{photo}], never_found: true}}]")
+    done = replay(tmp_path / "bag", "--junit", tmp_path / "junit.xml", "--no-progress", *places)
+    assert "1 expectations of" in refused(done)
+    assert "FAILED  never found (found after" in done.stdout
+    junit = (tmp_path / "junit.xml").read_text(encoding="utf-8")
+    assert 'failures="1"' in junit
+    assert 'classname="gone" name="never found"' in junit
+
+
+@pytest.mark.usefixtures("ros_domain")
 def test_rate_start_and_duration(places: list[object], photo: Path, tmp_path: Path) -> None:
     """Only the part that was asked for is played; without --json a person reads the summary."""
     write_bag(tmp_path / "bag", drawn_frames())
