@@ -6,6 +6,7 @@ import yaml
 from launch import LaunchContext, LaunchDescription
 from launch import LaunchDescriptionEntity as Entity
 from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown, matches_action
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
@@ -28,7 +29,8 @@ ARGUMENTS = (
     ("image_transport", "", "colour images: raw or compressed; empty: as the camera or the configuration says"),
     ("config", str(config_folder() / "assist.yaml"), "parameter file of the nodes"),
     ("confirm", "", "how sure to be: cautious, balanced or eager; empty: as the configuration says"),
-    ("backend", "", "what the networks run on: auto, cpu or cuda; empty: as the configuration says"),
+    ("backend", "", "what the networks run on: auto, cpu, cuda or tensorrt; empty: as the configuration says"),
+    ("build_only", "false", "true: build the engines that the backend needs, and end"),
     ("models", "", "folder with the networks; empty: as the configuration says"),
     ("catalogue", "", "catalogue file; empty: as the configuration says"),
     ("speech", "", "speech-dispatcher, espeak-ng, hibari or text; empty: as the configuration says"),
@@ -59,6 +61,8 @@ def start(context: LaunchContext) -> list[Entity]:
         return [LogInfo(msg=str(error)), EmitEvent(event=Shutdown(reason=str(error)))]
     transport = given["image_transport"] or ("compressed" if topics.transport == "compressed" else "")
     chosen = {name: given[name] for name in ("confirm", "backend", "models", "catalogue")}
+    if is_true(given["build_only"]):
+        return builder(given, {name: given[name] for name in ("backend", "models")})
     perception = node(given, "perception", {**chosen, "image_transport": transport}, list(topics.remappings))
     guidance = node(given, "guidance", {"language": given["language"]}, [])
     speaking = {
@@ -78,7 +82,7 @@ def start(context: LaunchContext) -> list[Entity]:
 
 
 def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: list[tuple[str, str]]) -> Node:
-    kind = Node if name in ("speech", "haptics") else LifecycleNode
+    kind = Node if name in ("speech", "haptics") or "build_only" in chosen else LifecycleNode
     logger = ".".join([*filter(None, given["namespace"].split("/")), name])
     return kind(
         package="shelfhelp",
@@ -89,7 +93,7 @@ def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: l
         parameters=[
             given["config"],
             {
-                key: yaml.safe_load(value) if key in ("rate", "tones") else value
+                key: yaml.safe_load(value) if key in ("rate", "tones", "build_only") else value
                 for key, value in chosen.items()
                 if value
             },
@@ -98,6 +102,13 @@ def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: l
         remappings=remappings,
         arguments=["--ros-args", "--log-level", f"{logger}:={given['log_level']}"],
     )
+
+
+def builder(given: dict[str, str], chosen: dict[str, str]) -> list[Entity]:
+    """The perception node, which builds the engines and ends, and the launch with it."""
+    building = node(given, "perception", {**chosen, "build_only": "true"}, [])
+    ended = Shutdown(reason="build_only: the log above says what was built")
+    return [RegisterEventHandler(OnProcessExit(target_action=building, on_exit=[EmitEvent(event=ended)])), building]
 
 
 def is_true(text: str) -> bool:

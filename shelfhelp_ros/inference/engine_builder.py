@@ -120,7 +120,8 @@ def _aim_at(config: trt.IBuilderConfig, recipe: Recipe) -> None:
     name = "SM" + "".join(map(str, recipe.gpu.capability))
     known = trt.ComputeCapability.__members__
     if name not in known:
-        usable = ", ".join(f"{int(member[2:]) / 10:g}" for member in sorted(known) if member.startswith("SM"))
+        numbers = sorted(int(member[2:]) for member in known if member.startswith("SM"))
+        usable = ", ".join(f"{number / 10:.1f}" for number in numbers)
         asked = ".".join(map(str, recipe.gpu.capability))
         raise ShelfHelpError(f"{recipe.library} does not know compute capability {asked}; it knows {usable}")
     config.num_compute_capabilities = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from visualization_msgs.msg import MarkerArray
 from shelfhelp_ros.catalogue.matching import CONFIRM
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.inference.progress import told_to
 from shelfhelp_ros.inference.session import BACKENDS
 from shelfhelp_ros.nodes import conversions
 from shelfhelp_ros.nodes.catalogue_services import CatalogueServices
@@ -48,6 +50,7 @@ SETTINGS = (
         "models", "", "folder with detector.onnx and encoder.onnx; empty: the ones that come with shelfhelp", fixed=True
     ),
     Setting("backend", "auto", "what the networks run on", choices=BACKENDS, fixed=True),
+    Setting("build_only", False, "build the engines that the backend needs, and end", fixed=True),
     Setting("threads", 0, "processor threads for each network; 0: every core", 0, 256, fixed=True),
     Setting("catalogue", "", "catalogue file; empty: the user's own", fixed=True),
     Setting("image_transport", "raw", "which colour topic to listen to", choices=("raw", "compressed"), fixed=True),
@@ -125,7 +128,9 @@ class PerceptionNode(LifecycleNode):
         self._was_told = False
         self._last_stamp_ns: int | None = None
         self._worker: threading.Thread | None = None
-        self._health = Health(self, frames=self._frames_status)
+        # What is being loaded or built, for as long as that lasts: an engine can take minutes.
+        self._loading = ""
+        self._health = Health(self, lambda: self._loading, frames=self._frames_status)
 
     @property
     def is_active(self) -> bool:
@@ -184,14 +189,31 @@ class PerceptionNode(LifecycleNode):
         if self.pipeline is not None:
             self.pipeline.close()
 
-    def _load(self) -> Pipeline:
-        folder = Path(self.parameters["models"]).expanduser() if self.parameters["models"] else None
+    def load_networks(self) -> tuple[Detector, Encoder]:
+        """Detector and encoder, their engines built where they are not there; the log and /diagnostics tell how far.
+
+        Raises ShelfHelpError when they cannot be loaded.
+        """
         backend, threads = self.parameters["backend"], self.parameters["threads"] or None
-        detector = Detector.load(folder, backend, threads)
-        encoder = Encoder.load(folder, backend, threads)
+        try:
+            with told_to(self._on_loading):
+                folder = self._model_folder()
+                return Detector.load(folder, backend, threads), Encoder.load(folder, backend, threads)
+        finally:
+            self._loading = ""
+
+    def _on_loading(self, line: str) -> None:
+        self._loading = line
+        self.get_logger().info(line)
+
+    def _model_folder(self) -> Path | None:
+        return Path(self.parameters["models"]).expanduser() if self.parameters["models"] else None
+
+    def _load(self) -> Pipeline:
+        detector, encoder = self.load_networks()
         path = self.parameters["catalogue"]
         catalogue = Catalogue(Path(path).expanduser() if path else None)
-        return Pipeline(detector, encoder, catalogue, self._settings({}), self._load_verifier(folder))
+        return Pipeline(detector, encoder, catalogue, self._settings({}), self._load_verifier(self._model_folder()))
 
     def _load_verifier(self, folder: Path | None) -> Verifier | None:
         kind = self.parameters["second_look"]
@@ -399,6 +421,15 @@ class PerceptionNode(LifecycleNode):
         return [] if pipeline is None else [diagnostics(self, pipeline, self.statistics.take())]
 
 
+def _made() -> PerceptionNode:
+    node = PerceptionNode()
+    if node.parameters["build_only"]:
+        detector, _ = node.load_networks()
+        node.get_logger().info(f"build_only: the networks are ready to run on {detector.session.backend}")
+        sys.exit(0)
+    return node
+
+
 def main() -> NoReturn:
     """Executable of the node."""
-    run(PerceptionNode)
+    run(_made)

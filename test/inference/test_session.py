@@ -12,7 +12,8 @@ from tiny_models import colour_encoder, detector_card, encoder_card, rectangle_f
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.card import EmbeddingCard, card_path, file_sha256
 from shelfhelp_ros.inference.models import FOLDER_VARIABLE, default_model_folder, load_model
-from shelfhelp_ros.inference.session import BACKENDS, open_session, usable_cores
+from shelfhelp_ros.inference.progress import told_to
+from shelfhelp_ros.inference.session import BACKENDS, KINDS, Kind, choose_backend, open_session, usable_cores
 
 
 def test_runs_on_the_processor(tiny_models):
@@ -109,3 +110,41 @@ def test_shipped_models_load(shipped_models):
         card = load_model(shipped_models, name, task, "cpu").card
         assert card.training
         assert card.figures
+
+
+def test_auto_says_what_it_takes_and_why(tiny_models):
+    """Whoever wonders why the GPU is idle reads it in the log and in `doctor`."""
+    said = []
+    with told_to(said.append):
+        session = open_session(tiny_models / "encoder.onnx")
+    assert [line for line in said if line.startswith(f"encoder.onnx runs on {session.backend} (")]
+    choice = choose_backend()
+    assert choice.backend in KINDS
+    for name in list(KINDS)[: list(KINDS).index(choice.backend)]:
+        assert f"not {name}: {KINDS[name].obstacle()}" in choice.why
+
+
+def test_auto_goes_on_where_a_backend_refuses_the_network(tiny_models, monkeypatch):
+    """An engine that is refused for its numbers, or does not fit the memory, must not keep a person waiting."""
+
+    def refuse(model, threads):
+        raise ShelfHelpError("agrees to 0.9 only")
+
+    monkeypatch.setitem(KINDS, "tensorrt", Kind(lambda: "", refuse))
+    monkeypatch.setitem(KINDS, "cuda", Kind(lambda: "no CUDA", refuse))
+    said = []
+    with told_to(said.append):
+        assert open_session(tiny_models / "encoder.onnx").backend == "cpu"
+    assert said == ["encoder.onnx runs on cpu (not tensorrt: agrees to 0.9 only; not cuda: no CUDA)"]
+    with pytest.raises(ShelfHelpError, match=r"0\.9 only"):
+        open_session(tiny_models / "encoder.onnx", "tensorrt")
+
+
+def test_tensorrt_where_it_cannot_be_used_is_explained(tiny_models):
+    """Asked for by name it does not fall back in silence."""
+    obstacle = KINDS["tensorrt"].obstacle()
+    if not obstacle:
+        pytest.skip("TensorRT can be used here")
+    with pytest.raises(ShelfHelpError, match="the backend tensorrt cannot be used") as caught:
+        open_session(tiny_models / "encoder.onnx", "tensorrt")
+    assert obstacle in str(caught.value)
