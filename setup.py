@@ -115,6 +115,7 @@ CONSOLE_SCRIPTS = [
     "guidance_node = shelfhelp_ros.nodes.guidance_node:main",
     "hand_node = shelfhelp_ros.nodes.hand_node:main",
     "haptics_node = shelfhelp_ros.nodes.haptics_node:main",
+    "recorder_node = shelfhelp_ros.nodes.recorder_node:main",
     "speech_node = shelfhelp_ros.nodes.speech_node:main",
     "simulation_node = shelfhelp_ros.nodes.simulation_node:main",
 ]

@@ -39,6 +39,7 @@ ARGUMENTS = (
     ("tones", "", "true: tones beside the words tell where the product is; empty: as the configuration says"),
     ("haptics", "false", "true: publish what the motors of a wristband do"),
     ("hand", "none", "what finds the hand: none (another program may publish it), mediapipe or aruco"),
+    ("record", "", "folder: keep the last minute of the camera as a bag there whenever a search goes wrong"),
     ("namespace", "", "namespace of the nodes"),
     ("log_level", "info", "debug, info, warn, error or fatal"),
     ("use_sim_time", "false", "take the time from /clock"),
@@ -75,6 +76,9 @@ def start(context: LaunchContext) -> list[Entity]:
     started = [speech, *brought_to_active(guidance), *brought_to_active(perception)]
     if is_true(given["haptics"]):
         started.append(node(given, "haptics", {}, []))
+    if given["record"]:
+        kept = {"folder": given["record"], "image_transport": transport}
+        started.append(node(given, "recorder", kept, list(topics.remappings)))
     if given["hand"] != "none":
         source = {"source": given["hand"], "image_transport": transport}
         started += brought_to_active(node(given, "hand", source, list(topics.remappings)))
@@ -82,7 +86,7 @@ def start(context: LaunchContext) -> list[Entity]:
 
 
 def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: list[tuple[str, str]]) -> Node:
-    kind = Node if name in ("speech", "haptics") or "build_only" in chosen else LifecycleNode
+    kind = Node if name in ("speech", "haptics", "recorder") or "build_only" in chosen else LifecycleNode
     logger = ".".join([*filter(None, given["namespace"].split("/")), name])
     return kind(
         package="shelfhelp",

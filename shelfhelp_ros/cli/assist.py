@@ -63,6 +63,12 @@ def assist_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--speech-rate", default=0, help="Words a minute, 80 to 600.  [default: the voice's own]")
 @click.option("--tones", is_flag=True, help="Tones beside the words tell where the product is.")
 @click.option("--haptics", is_flag=True, help="Publish what the motors of a wristband do.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Keep the last minute of the camera as a bag in FOLDER whenever a search goes wrong.",
+)
 @click.option("--use-sim-time", is_flag=True, help="Take the time from /clock.")
 def command(
     target: str | None,
@@ -74,6 +80,7 @@ def command(
     speech_rate: int,
     tones: bool,
     haptics: bool,
+    record: Path | None,
     use_sim_time: bool,
     **places: Any,
 ) -> None:
@@ -96,6 +103,7 @@ def command(
         speech_rate=speech_rate,
         tones=tones,
         haptics=haptics,
+        record=record,
         log_level=log_level,
         use_sim_time=use_sim_time,
         **places,

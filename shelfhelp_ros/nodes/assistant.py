@@ -17,11 +17,14 @@ from shelfhelp_ros.nodes.hand_node import SOURCES, HandNode
 from shelfhelp_ros.nodes.haptics_node import HapticsNode
 from shelfhelp_ros.nodes.languages import voice_language
 from shelfhelp_ros.nodes.perception_node import PerceptionNode
+from shelfhelp_ros.nodes.recorder_node import RecorderNode
 from shelfhelp_ros.nodes.running import Crew
 from shelfhelp_ros.nodes.speech_node import SpeechNode
 from shelfhelp_ros.resources import config_folder
 
 HANDS = ("none", *SOURCES)
+# Those that listen to the camera's topics.
+_CAMERA_NODES = ("perception", "hand", "recorder")
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 
@@ -42,6 +45,7 @@ class AssistOptions:
     language: str = ""
     tones: bool = False
     haptics: bool = False
+    record: Path | None = None
     log_level: str = "info"
     use_sim_time: bool = False
 
@@ -56,14 +60,14 @@ class AssistOptions:
         arguments = ["--ros-args", "--params-file", str(self._config)]
         for name, value in self._parameters(node).items():
             arguments += ["-p", f"{name}:={value}"]
-        if node in ("perception", "hand"):
+        if node in _CAMERA_NODES:
             for ours, theirs in camera_topics(self.camera, self.image_transport).remappings:
                 arguments += ["-r", f"{ours}:={theirs}"]
         return arguments
 
     def _parameters(self, node: str) -> dict[str, str]:
         values: dict[str, str] = {"use_sim_time": str(self.use_sim_time).lower()}
-        if node in ("perception", "hand"):
+        if node in _CAMERA_NODES:
             topics = camera_topics(self.camera, self.image_transport)
             # The transport of a plain namespace stays the configuration's unless it was asked for.
             values |= _given(image_transport=topics.transport if topics.transport != "raw" else self.image_transport)
@@ -76,6 +80,8 @@ class AssistOptions:
             )
         elif node == "hand":
             values |= {"source": self.hand}
+        elif node == "recorder":
+            values |= _given(folder=_quoted(self.record))
         elif node == "guidance":
             values |= _given(language=self.language)
         elif node == "speech":
@@ -101,7 +107,8 @@ def _quoted(path: Path | None) -> str:
 class Assistant:
     """The nodes, spinning and active.
 
-    ``hand`` is None where another program tells of the hand, or none does; ``haptics`` where no wristband is worn.
+    ``hand`` is None where another program tells of the hand, or none does; ``haptics`` where no wristband is worn, and
+    ``recorder`` where nothing is to be kept.
     """
 
     perception: PerceptionNode
@@ -109,6 +116,7 @@ class Assistant:
     speech: SpeechNode
     hand: HandNode | None = None
     haptics: HapticsNode | None = None
+    recorder: RecorderNode | None = None
 
 
 def start_assistant(
@@ -124,7 +132,7 @@ def start_assistant(
     """
     if options.hand not in HANDS:
         raise ShelfHelpError(f"the hand is to be found by {options.hand!r}; it has to be one of {', '.join(HANDS)}")
-    for name in ("perception", "guidance", "speech", "hand", "haptics"):
+    for name in ("perception", "guidance", "speech", "hand", "haptics", "recorder"):
         set_logger_level(name, _severity(options.log_level))
     perception = crew.add(PerceptionNode(cli_args=options.arguments("perception"), context=context))
     guidance = crew.add(GuidanceNode(cli_args=options.arguments("guidance"), context=context))
@@ -135,8 +143,11 @@ def start_assistant(
     haptics = None
     if options.haptics:
         haptics = crew.add(HapticsNode(cli_args=options.arguments("haptics"), context=context))
+    recorder = None
+    if options.record is not None:
+        recorder = crew.add(RecorderNode(cli_args=options.arguments("recorder"), context=context))
     crew.activate()
-    return Assistant(perception, guidance, speech, hand, haptics)
+    return Assistant(perception, guidance, speech, hand, haptics, recorder)
 
 
 def _severity(level: str) -> LoggingSeverity:

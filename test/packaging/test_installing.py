@@ -16,7 +16,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NODES = ["guidance_node", "hand_node", "haptics_node", "perception_node", "simulation_node", "speech_node"]
+NODES = [
+    "guidance_node",
+    "hand_node",
+    "haptics_node",
+    "perception_node",
+    "recorder_node",
+    "simulation_node",
+    "speech_node",
+]
 COMMANDS = ["shelfhelp", "shelfhelp-train", "shelfhelp-export", "shelfhelp-evaluate", *NODES]
 
 

@@ -18,7 +18,7 @@ from shelfhelp_ros.nodes.cameras import CameraTopics, camera_topics
 from shelfhelp_ros.resources import config_folder, launch_folder
 
 CAMERAS = sorted(path.stem for path in (config_folder() / "cameras").glob("*.yaml"))
-NODES = ("perception", "guidance", "speech", "hand", "haptics", "simulation")
+NODES = ("perception", "guidance", "speech", "hand", "haptics", "recorder", "simulation")
 
 
 def settings_of(node: str) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def settings_of(node: str) -> dict[str, Any]:
     return {setting.name: setting for setting in module.SETTINGS}
 
 
-@pytest.mark.parametrize("node", NODES[:5])
+@pytest.mark.parametrize("node", NODES[:6])
 def test_the_parameter_file_holds_every_parameter_with_its_default(node: str) -> None:
     """People learn from this file what can be set; a parameter that is missing or wrong there misleads them."""
     text = (config_folder() / "assist.yaml").read_text(encoding="utf-8")
