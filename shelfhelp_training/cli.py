@@ -54,6 +54,12 @@ METHODS = {
         "the robot's encoder: vectors that tell one product from another",
         "val_recall",
     ),
+    "semi": Method(
+        "shelfhelp_training.methods.semi:SemiTraining",
+        "shelfhelp_training.data.image_data:ImageData",
+        "a classifier from few labels and many pictures: SimCLR and entropy, or FixMatch",
+        "val_accuracy",
+    ),
 }
 # Tools beside the methods: name → (module in shelfhelp_training.commands, what it does).
 TOOLS: dict[str, tuple[str, str]] = {}
