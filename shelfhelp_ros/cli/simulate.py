@@ -10,7 +10,7 @@ import cv2
 from tqdm import tqdm
 
 from shelfhelp_ros.cli.assist import require_ros
-from shelfhelp_ros.cli.episodes import run_many
+from shelfhelp_ros.cli.episodes import Outputs, run_many, run_rendered
 from shelfhelp_ros.cli.options import PATH, box_json, print_json
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.sightings import ImageArray
@@ -45,6 +45,15 @@ def parse_size(context: click.Context, parameter: click.Parameter, value: str) -
 )
 @click.option("--json", "json_file", type=PATH, metavar="FILE", help="Figures and records of the episodes.")
 @click.option("--report", type=PATH, metavar="FILE", help="A page about the episodes.")
+@click.option(
+    "--rendered",
+    is_flag=True,
+    help="Episodes through the real perception and the ROS graph; a run that stopped goes on.",
+)
+@click.option("--video", type=PATH, metavar="FILE", help="A video (WebM) of one episode.")
+@click.option(
+    "--episode", type=click.IntRange(0), default=0, show_default=True, metavar="K", help="Which one the video shows."
+)
 @click.option("--faces", type=PATH, metavar="DIR", help="Write a packshot of every product on the shelf.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Which shelf; the same seed, the same."
@@ -108,6 +117,9 @@ def command(
     people: str,
     json_file: Path | None,
     report: Path | None,
+    rendered: bool,
+    video: Path | None,
+    episode: int,
     faces: Path | None,
     seed: int,
     layout: str | None,
@@ -140,14 +152,20 @@ def command(
       shelfhelp simulate --coco data --frames 1000 --domain wild --depth
       shelfhelp simulate --camera --hand --seed 3
       shelfhelp simulate --episodes 1000 --people fitted --json episodes.json --report episodes.html
+      shelfhelp simulate --episodes 30 --rendered --json rendered.json --report rendered.html
+      shelfhelp simulate --episodes 5 --video search.webm --episode 4
     """
     if not (image or bag or coco or faces or camera or episodes):
         text = "say what to make: --image FILE, --bag PATH, --coco DIR, --faces DIR, --camera or --episodes N"
         raise click.UsageError(text)
-    if episodes is None and (json_file or report):
-        raise click.UsageError("--json and --report need --episodes N")
+    if episodes is None and (json_file or report or rendered or video):
+        raise click.UsageError("--json, --report, --rendered and --video need --episodes N")
     if episodes is not None:
-        run_many(episodes, seed, people, json_file, report)
+        if rendered and json_file is None:
+            raise click.UsageError("--rendered needs --json FILE: a run that stopped goes on from beside it")
+        if episode >= episodes:
+            raise click.UsageError(f"there are episodes 0 to {episodes - 1}; choose --episode among them")
+        (run_rendered if rendered else run_many)(episodes, seed, people, Outputs(json_file, report, video, episode))
     if photo is not None and bag is None:
         raise click.UsageError("--photo needs --bag PATH")
     settings = ShelfSettings(

@@ -15,11 +15,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import yaml
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 from shelfhelp_interfaces.msg import Instruction, ProductArray, TargetSighting
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.client import AssistantClient
@@ -42,7 +43,11 @@ NARROWEST_PIXELS = 40.0
 
 @dataclass(frozen=True)
 class EpisodeSettings:
-    """``product`` is part of a name on the shelf, or empty for one in clear view that has no near-duplicate there."""
+    """``product`` is part of a name on the shelf, or empty for one in clear view that has no near-duplicate there.
+
+    ``video``: keep annotated frames. ``people`` and ``person``: who moves the hand, as the fast searches draw them;
+    empty: somebody by the seed. ``listener`` is the name under which guidance keeps what it learns of them.
+    """
 
     folder: Path
     seed: int = 3
@@ -54,6 +59,14 @@ class EpisodeSettings:
     models: Path | None = None
     speech: str = ""
     confirm: str = ""
+    video: bool = True
+    people: str = ""
+    person: int = 0
+    listener: str = ""
+
+
+class NothingInView(ShelfHelpError):
+    """No product of a shelf is in clear view of the camera that stands before it."""
 
 
 class EpisodeRecorder(Node):
@@ -62,7 +75,7 @@ class EpisodeRecorder(Node):
     ``recording`` is None until `begin`; ``touched`` names what the hand touches now.
     """
 
-    def __init__(self, on_spoken: Callable[[Utterance], None]) -> None:
+    def __init__(self, on_spoken: Callable[[Utterance], None], video: bool = True) -> None:
         super().__init__("episode")
         self.truth: ProductArray | None = None
         self.touched = ""
@@ -70,13 +83,18 @@ class EpisodeRecorder(Node):
         self.ended = threading.Event()
         self._began = 0.0
         self._lock = threading.Lock()
+        self._hand: tuple[int, np.ndarray] = (0, np.zeros(3))
+        self._way: tuple[int, np.ndarray] | None = None
         self._on_said = on_spoken
         self.create_subscription(ProductArray, "simulation/ground_truth", self._on_truth, RESULT)
         self.create_subscription(String, "simulation/touched", self._on_touched, STATE)
         self.create_subscription(PoseWithCovarianceStamped, "hand", self._on_hand, CAMERA)
         self.create_subscription(TargetSighting, "target", self._on_target, RESULT)
         self.create_subscription(Instruction, "spoken", self._on_spoken, WORDS)
-        self.create_subscription(Image, "annotated_image", self._on_image, RESULT)
+        self.create_subscription(Instruction, "instruction", self._on_instruction, WORDS)
+        self.create_subscription(Bool, "speaking", self._on_speaking, STATE)
+        if video:
+            self.create_subscription(Image, "annotated_image", self._on_image, RESULT)
 
     def begin(self, recording: Recording) -> None:
         """Record from now on."""
@@ -93,14 +111,31 @@ class EpisodeRecorder(Node):
 
     def _on_truth(self, message: ProductArray) -> None:
         self.truth = message
+        if self.recording is not None and from_time(message.header.stamp) == self._hand[0]:
+            self._measure_path(message, self.recording)
+
+    def _measure_path(self, truth: ProductArray, recording: Recording) -> None:
+        """Add what the hand moved since the last frame, seen from a pack: the camera sways, and a pack does not."""
+        products = {int(product.track_id): product for product in truth.products}
+        anchor = self._way[0] if self._way is not None and self._way[0] in products else next(iter(products), None)
+        if anchor is None:
+            return
+        way = self._hand[1] - _point(products[anchor])
+        if self._way is not None and self._way[0] == anchor:
+            recording.path += float(np.linalg.norm(way - self._way[1]))
+        self._way = anchor, way
 
     def _on_touched(self, message: String) -> None:
         self.touched = message.data
+        if self.recording is not None and message.data and not self.ended.is_set():
+            self.recording.touches.append(message.data)
 
     def _on_hand(self, message: PoseWithCovarianceStamped) -> None:
         if self.recording is None or self.truth is None:
             return
-        hand = from_hand(message)[0].xyz
+        position, stamp_ns = from_hand(message)
+        hand = position.xyz
+        self._hand = stamp_ns, hand
         fronts = [_point(p) for p in self.truth.products if p.product_name == self.recording.product]
         if fronts:
             nearest = min(float(np.linalg.norm(front - hand)) for front in fronts)
@@ -114,10 +149,20 @@ class EpisodeRecorder(Node):
         verdict = Verdict(self.seconds, decision, message.probability, similarity, self._age_ms(message))
         self.recording.verdicts.append(verdict)
 
-    def _on_spoken(self, message: Instruction) -> None:
+    def _on_instruction(self, message: Instruction, info: dict[str, Any]) -> None:
+        if self.recording is not None and message.text and message.urgency < Instruction.URGENCY_HIGH:
+            self.recording.instructed_ns.append(int(info["source_timestamp"]))
+
+    def _on_speaking(self, message: Bool, info: dict[str, Any]) -> None:
+        if self.recording is not None:
+            self.recording.speaking_ns.append((int(info["source_timestamp"]), bool(message.data)))
+
+    def _on_spoken(self, message: Instruction, info: dict[str, Any]) -> None:
         if self.recording is None:
             return
-        age_ms = self._age_ms(message) if message.axis else math.nan
+        # Published as it begins: its way to us does not count.
+        stamp_ns = from_time(message.header.stamp)
+        age_ms = (int(info["source_timestamp"]) - stamp_ns) / 1e6 if message.axis and stamp_ns else math.nan
         utterance = Utterance(self.seconds, message.phase, message.text, age_ms)
         self.recording.utterances.append(utterance)
         self._on_said(utterance)
@@ -153,7 +198,7 @@ def run_episode(settings: EpisodeSettings, tell: Callable[[str], None], hear: Ca
             processes[name] = stack.enter_context(running(command, log)), log
         crew = Crew()
         try:
-            recorder = crew.add(EpisodeRecorder(hear))
+            recorder = crew.add(EpisodeRecorder(hear, settings.video))
             client = crew.add(AssistantClient())
             tell("Starting the simulated shelf and the assistant …")
             truth = _wait_for(lambda: recorder.truth, processes)
@@ -171,15 +216,29 @@ def run_episode(settings: EpisodeSettings, tell: Callable[[str], None], hear: Ca
 
 
 def _commands(settings: EpisodeSettings, photos: Path, catalogue: Path) -> dict[str, list[str]]:
-    parameters = {"seed": settings.seed, "layout": settings.layout, "rate": settings.rate}
+    parameters: dict[str, Any] = {"seed": settings.seed, "layout": settings.layout, "rate": settings.rate}
+    if settings.people:
+        parameters |= {"people": settings.people, "person": settings.person}
     simulation = ["--ros-args", "-r", "instruction:=spoken", "-p", f"photos:='{photos.absolute()}'"]
     for name, value in parameters.items():
         simulation += ["-p", f"{name}:={value}"]
-    assist = ["--catalogue", str(catalogue), "--config", str(config_folder() / "demo.yaml")]
+    assist = ["--catalogue", str(catalogue), "--config", str(_configuration(settings))]
     assist += ["--models", str(settings.models)] if settings.models else []
     assist += ["--speech", settings.speech] if settings.speech else []
     assist += ["--confirm", settings.confirm] if settings.confirm else []
     return {"simulation": node_command("simulation_node", *simulation), "assistant": assist_command(*assist)}
+
+
+def _configuration(settings: EpisodeSettings) -> Path:
+    """The demo's parameters; with a listener, a copy that names them."""
+    demo = config_folder() / "demo.yaml"
+    if not settings.listener:
+        return demo
+    parameters = yaml.safe_load(demo.read_text(encoding="utf-8"))
+    parameters.setdefault("/**/guidance", {}).setdefault("ros__parameters", {})["person"] = settings.listener
+    path = settings.folder / "assist.yaml"
+    path.write_text(yaml.safe_dump(parameters), encoding="utf-8")
+    return path
 
 
 def _all_alive(processes: Processes) -> bool:
@@ -211,7 +270,7 @@ def _choose(truth: ProductArray, settings: EpisodeSettings) -> list[str]:
     else:
         clear = [p for p in truth.products if p.score >= CLEARLY_VISIBLE and p.box[2] - p.box[0] >= NARROWEST_PIXELS]
         if not clear:
-            raise ShelfHelpError("no product is in clear view; try another --seed or --layout")
+            raise NothingInView("no product is in clear view; try another --seed or --layout")
         inner = [p for p in clear if p.box[0] > 20 and p.box[2] < truth.image_width - 20] or clear
         wanted = min(inner, key=lambda p: (_likeness(p.product_name, names), p.product_name)).product_name
     return [wanted, *[name for name in names if name != wanted]][: settings.enrolled]

@@ -17,6 +17,7 @@ from shelfhelp_interfaces.msg import Instruction, ProductArray
 from std_msgs.msg import String
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.guidance.listener import SCATTER
 from shelfhelp_ros.nodes import conversions
 from shelfhelp_ros.nodes.image_conversion import fill_colour, fill_compressed, fill_depth
 from shelfhelp_ros.nodes.parameters import Parameters, Setting
@@ -25,9 +26,11 @@ from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.sightings import Position, Sightings, TrackedProduct
 from shelfhelp_ros.simulation.camera import MOTIONS, ShelfSettings, SimulatedShelf
 from shelfhelp_ros.simulation.layout import LAYOUTS
+from shelfhelp_ros.simulation.listeners import POPULATIONS, draw_person
 from shelfhelp_ros.simulation.packs import draw_face
 from shelfhelp_ros.simulation.products import Product
 from shelfhelp_ros.simulation.scene import RenderedFrame
+from shelfhelp_ros.simulation.shopper import HandSettings
 
 _DEFAULTS = ShelfSettings()
 # Rendering in software takes every core: the rest of the time is left to those who look at the pictures.
@@ -46,6 +49,8 @@ SETTINGS = (
     Setting("rate", 10.0, "frames a second, where the machine is fast enough", 0.5, 60.0),
     Setting("image_transport", "raw", "how colour is published", choices=("raw", "compressed", "both"), fixed=True),
     Setting("hand_spread", 0.01, "standard deviation told of the hand's position, metres", 0.001, 0.5),
+    Setting("people", "", "whose the hand is; empty: somebody by the seed", choices=("", *POPULATIONS), fixed=True),
+    Setting("person", 0, "which of these people, by number", 0, 1_000_000, fixed=True),
     Setting("photos", "", "folder to write a photo of each product to, for enrolling; empty: none", fixed=True),
 )
 
@@ -104,7 +109,8 @@ class SimulationNode(Node):
             "motion",
             "hand",
         )
-        return ShelfSettings(**{name: self.parameters[name] for name in names})
+        hand = _hand_of(self.parameters["people"], self.parameters["person"])
+        return ShelfSettings(**{name: self.parameters[name] for name in names}, hand_settings=hand)
 
     def _run(self) -> None:
         try:
@@ -169,6 +175,20 @@ class SimulationNode(Node):
         except OSError as error:
             raise ShelfHelpError(f"the photos cannot be written to {folder}: {error.strerror}") from error
         self.get_logger().info(f"photos of {len(self.products)} products are in {folder}")
+
+
+def _hand_of(people: str, number: int) -> HandSettings:
+    """How the hand of a drawn person moves: reaction, gain (the mean of their axes), scatter and speed are theirs."""
+    if not people:
+        return HandSettings()
+    person = draw_person(POPULATIONS[people], 0, number)
+    return HandSettings(
+        reaction=person.reaction,
+        gain=float(np.mean(person.gains)),
+        gain_spread=0.0,
+        scatter=SCATTER * person.scatter,
+        speed=person.speed,
+    )
 
 
 def photo_file(folder: Path, name: str) -> Path:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -95,7 +95,13 @@ def _shared() -> tuple[PerceptionNoise, Phrases]:
 
 def _searches_of(job: tuple[EpisodesSettings, str, int]) -> list[Record]:
     """All searches of one person with one planner."""
-    settings, name, number = job
+    return [{**facts, **asdict(search.run())} for facts, search in searches(*job)]
+
+
+def searches(
+    settings: EpisodesSettings, name: str, number: int, kind: type[FastEpisode] = FastEpisode
+) -> Iterator[tuple[Record, FastEpisode]]:
+    """The searches of one person with one planner, what a record says of each first; run each before the next."""
     noise, phrases = _shared()
     person = draw_person(POPULATIONS[settings.people], settings.seed, number)
     baseline = BASELINES.get(name)
@@ -106,16 +112,14 @@ def _searches_of(job: tuple[EpisodesSettings, str, int]) -> list[Record]:
         made.append(PhrasePlanner(settings, phrases, made[-1].gains if made else Gains.prior()))
         return made[-1]
 
-    records = []
     for search in range(min(SEARCHES, settings.episodes - number * SEARCHES)):
         episode = number * SEARCHES + search
         rng = np.random.default_rng([settings.seed, episode, 3])
         scene = draw_scene(SITUATIONS[episode % len(SITUATIONS)], rng)
         planner = baseline.planner if baseline else learning
-        run = FastEpisode(scene, person, noise, planner, guidance, phrases, (settings.seed, episode))
+        episode_run = kind(scene, person, noise, planner, guidance, phrases, (settings.seed, episode))
         facts = {"planner": name, "episode": episode, "person": number, "search": search}
-        records.append({**facts, "situation": scene.situation.name, **asdict(run.run())})
-    return records
+        yield {**facts, "situation": scene.situation.name}, episode_run
 
 
 def summary(records: Sequence[Record]) -> dict[str, Any]:
@@ -142,7 +146,9 @@ def summary(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def results(records: Sequence[Record], settings: EpisodesSettings, commit: str) -> dict[str, Any]:
+def results(
+    records: Sequence[Record], settings: EpisodesSettings, commit: str, mode: Literal["fast", "rendered"] = "fast"
+) -> dict[str, Any]:
     """Everything as JSON-ready data: the planner's figures, those of the baselines, and every record."""
     by_planner = {name: [r for r in records if r["planner"] == name] for name in settings.planners}
     figures = {name: summary(rows) for name, rows in by_planner.items()}
@@ -155,13 +161,14 @@ def results(records: Sequence[Record], settings: EpisodesSettings, commit: str) 
         "best_baseline": best,
         "quicker_than_best_baseline": None if faster is None else round(faster, 3),
         "baselines": figures,
+        "mode": mode,
         "seed": settings.seed,
         "population": settings.people,
         "commit": commit,
-        "perception": dict(PerceptionNoise.load().facts),
+        "perception": dict(PerceptionNoise.load().facts) if mode == "fast" else {},
         "situations": {
-            situation.name: summary([r for r in by_planner.get(PLANNER, []) if r["situation"] == situation.name])
-            for situation in SITUATIONS
+            name: summary([r for r in by_planner.get(PLANNER, []) if r["situation"] == name])
+            for name in dict.fromkeys(r["situation"] for r in records)
         },
         "records": [_tidy(record) for record in records],
     }

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 _COLOURS = ("#06a77d", "#3a86ff", "#9d4edd", "#e85d04", "#8d99ae")
 
 
-def episodes_page(found: dict[str, Any]) -> str:
-    """The HTML of ``episodes.results``. Raises ShelfHelpError when the parts that draw it are missing."""
+def episodes_page(found: dict[str, Any], video: bytes = b"") -> str:
+    """The HTML of ``episodes.results``, with a WebM ``video`` of one of them if there is one.
+
+    Raises ShelfHelpError when the parts that draw it are missing.
+    """
     try:
         import jinja2
         import matplotlib
@@ -32,6 +35,7 @@ def episodes_page(found: dict[str, Any]) -> str:
     return environment.get_template("episodes.html.j2").render(
         found=found,
         planners=planners,
+        video=data_uri(video, "video/webm") if video else "",
         colours=dict(zip(planners, _COLOURS, strict=False)),
         plots=_plots(found["records"], list(planners)),
     )

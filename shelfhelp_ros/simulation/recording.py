@@ -39,7 +39,12 @@ class HandDistance:
 
 @dataclass
 class Recording:
-    """Everything gathered while an episode ran. ``video`` holds JPEG bytes of annotated frames with their seconds."""
+    """Everything gathered while an episode ran.
+
+    ``video`` holds JPEG bytes of annotated frames with their seconds; ``touches`` what the hand came to touch, by name,
+    until the end; ``path`` how far it went, metres. ``instructed_ns`` is when each instruction was given that may not
+    cut in, ``speaking_ns`` when the voice began (True) or ended.
+    """
 
     product: str
     packshot: npt.NDArray[np.uint8]
@@ -50,6 +55,10 @@ class Recording:
     verdicts: list[Verdict] = field(default_factory=list)
     distances: list[HandDistance] = field(default_factory=list)
     video: list[tuple[float, bytes]] = field(default_factory=list)
+    touches: list[str] = field(default_factory=list)
+    path: float = 0.0
+    instructed_ns: list[int] = field(default_factory=list)
+    speaking_ns: list[tuple[int, bool]] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
 
     def figures(self) -> dict[str, float]:
