@@ -74,7 +74,7 @@ def _finish(found: dict[str, Any], outputs: Outputs) -> None:
     if outputs.report is not None:
         from shelfhelp_ros.simulation.episodes_report import episodes_page
 
-        _write(outputs.report, episodes_page(found, outputs.video.read_bytes() if outputs.video is not None else b""))
+        _write(outputs.report, episodes_page(found, outputs.video))
     click.echo(json.dumps({key: value for key, value in found.items() if key not in ("records", "situations")}))
 
 

@@ -20,12 +20,12 @@ _WIDTH, _FRONT, _ABOVE = 640, 400, 200
 #: Metres across the picture, and from the camera to its upper edge seen from above.
 _ACROSS, _DEEP = 1.6, 1.2
 _SCALE = _WIDTH / _ACROSS
-_FRAME_SECONDS = 0.1
+_FRAME_SECONDS = 0.2
 _BACK, _PACK, _LOOK_ALIKE, _RIGHT, _HAND = (30, 26, 24), (110, 104, 98), (60, 150, 235), (122, 200, 80), (245, 245, 245)
 
 
 class FilmedEpisode(FastEpisode):
-    """A search that keeps a drawing of every tenth of a second, and what was said."""
+    """A search that keeps a drawing five times a second, and what was said."""
 
     def run_filmed(self) -> Recording:
         """Run it, and give back what a report's video is made of."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 _COLOURS = ("#06a77d", "#3a86ff", "#9d4edd", "#e85d04", "#8d99ae")
 
 
-def episodes_page(found: dict[str, Any], video: bytes = b"") -> str:
+#: A larger video is not put into the page, bytes; it is told where it lies.
+_LARGEST_VIDEO = 8_000_000
+
+
+def episodes_page(found: dict[str, Any], video: Path | None = None) -> str:
     """The HTML of ``episodes.results``, with a WebM ``video`` of one of them if there is one.
 
     Raises ShelfHelpError when the parts that draw it are missing.
@@ -35,10 +40,15 @@ def episodes_page(found: dict[str, Any], video: bytes = b"") -> str:
     return environment.get_template("episodes.html.j2").render(
         found=found,
         planners=planners,
-        video=data_uri(video, "video/webm") if video else "",
+        video=_video(video) if video is not None else "",
         colours=dict(zip(planners, _COLOURS, strict=False)),
         plots=_plots(found["records"], list(planners)),
     )
+
+
+def _video(path: Path) -> str:
+    content = path.read_bytes()
+    return data_uri(content, "video/webm") if len(content) <= _LARGEST_VIDEO else path.absolute().as_uri()
 
 
 def _plots(records: list[dict[str, Any]], planners: list[str]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import json
 import os
 import tempfile
 import textwrap
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,9 +97,7 @@ def write_video(recording: Recording, path: Path) -> Path | None:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     with tempfile.TemporaryDirectory() as scratch:
         target = str(Path(scratch) / "video.webm")
-        writer = cv2.VideoWriter(
-            target, cv2.VideoWriter.fourcc(*"VP80"), VIDEO_RATE, (width, height + CAPTION_HEIGHT)
-        )
+        writer = cv2.VideoWriter(target, cv2.VideoWriter.fourcc(*"VP80"), VIDEO_RATE, (width, height + CAPTION_HEIGHT))
         if not writer.isOpened():
             return None
         end = frames[-1][0] + 2.0
@@ -131,18 +130,20 @@ def current_utterance(recording: Recording, seconds: float) -> Utterance | None:
 
 def captioned(image: Image, utterance: Utterance | None) -> Image:
     """The image with a bar beneath that shows phase and words."""
+    phase, text = (utterance.phase, utterance.text) if utterance is not None else ("", "")
+    return np.concatenate([image, _bar(phase, text, image.shape[1])])
+
+
+@lru_cache(maxsize=8)
+def _bar(phase: str, text: str, width: int) -> Image:
     from PIL import Image as Pictures
     from PIL import ImageDraw
 
-    canvas = np.full((image.shape[0] + CAPTION_HEIGHT, *image.shape[1:]), 24, np.uint8)
-    canvas[: image.shape[0]] = image
-    if utterance is None:
-        return canvas
-    picture = Pictures.fromarray(canvas[..., ::-1])
+    picture = Pictures.new("RGB", (width, CAPTION_HEIGHT), (24, 24, 24))
     draw = ImageDraw.Draw(picture)
-    line = textwrap.shorten(utterance.text, width=max(20, image.shape[1] // 10), placeholder=" …")
-    draw.text((12, image.shape[0] + 6), utterance.phase, fill="#9fb4c7", font_size=12)
-    draw.text((12, image.shape[0] + 20), line, fill="white", font_size=18)
+    line = textwrap.shorten(text, width=max(20, width // 10), placeholder=" …")
+    draw.text((12, 6), phase, fill="#9fb4c7", font_size=12)
+    draw.text((12, 20), line, fill="white", font_size=18)
     return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
 
 

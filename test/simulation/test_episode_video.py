@@ -15,16 +15,17 @@ SETTINGS = EpisodesSettings(episodes=2, seed=5, planners=(PLANNER,))
 
 
 def test_the_film_is_of_the_search_that_was_recorded(tmp_path) -> None:
-    """The second search of a person, with what the first one taught: same words, same end, frames all along."""
-    record = run_episodes(SETTINGS, workers=1)[1]
-    recording = fast_recording(SETTINGS, 1)
+    """Of a person's second search with what the first one taught, too: same words, same end, frames all along."""
+    record = min(run_episodes(SETTINGS, workers=1), key=lambda record: record["seconds"])
+    recording = fast_recording(SETTINGS, record["episode"])
     assert [(round(said.seconds, 2), said.text) for said in recording.utterances] == [tuple(s) for s in record["said"]]
     assert (recording.outcome, recording.seconds) == (record["outcome"], record["seconds"])
-    assert len(recording.video) == pytest.approx(10 * record["seconds"], rel=0.1)
+    assert len(recording.video) == pytest.approx(5 * record["seconds"], rel=0.1)
+    recording.video = recording.video[:25]
     path = write_video(recording, tmp_path / "search.webm")
     assert path is not None
     film = cv2.VideoCapture(str(path))
-    assert film.get(cv2.CAP_PROP_FRAME_COUNT) / film.get(cv2.CAP_PROP_FPS) == pytest.approx(record["seconds"], abs=3)
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) / film.get(cv2.CAP_PROP_FPS) == pytest.approx(5 + 2, abs=0.5)
 
 
 def test_the_drawing_shows_the_product_and_the_hand() -> None:
