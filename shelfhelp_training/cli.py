@@ -26,6 +26,7 @@ class Method:
         text: what it is for, in one line.
         monitor: the figure whose best checkpoint is kept and that a search improves; empty for none.
         mode: whether more (``max``) or less (``min``) of it is better.
+        choice: a configuration may name other classes by ``class_path``; these two are what it means without.
     """
 
     module: str
@@ -33,6 +34,7 @@ class Method:
     text: str
     monitor: str = ""
     mode: Literal["min", "max"] = "max"
+    choice: bool = False
 
 
 METHODS = {
@@ -51,7 +53,20 @@ METHODS = {
     "metric": Method(
         "shelfhelp_training.methods.metric:MetricTraining",
         "shelfhelp_training.data.crops:CropData",
-        "the robot's encoder: vectors that tell one product from another",
+        "vectors that tell one product from another: the robot's encoder, or any backbone by one of seven losses",
+        "val_recall",
+        choice=True,
+    ),
+    "clip": Method(
+        "shelfhelp_training.methods.clip:ClipTraining",
+        "shelfhelp_training.data.image_data:ImageData",
+        "OpenCLIP's image towers for products: a linear probe, then all layers",
+        "val_recall",
+    ),
+    "distill": Method(
+        "shelfhelp_training.methods.distill:Distillation",
+        "shelfhelp_training.data.image_data:ImageData",
+        "a small network learns the vectors of a large one",
         "val_recall",
     ),
     "semi": Method(
@@ -79,8 +94,10 @@ MORE_STEPS = {
 EXPORTS = {
     "calibrate": ("export_calibration", "probabilities and thresholds of an exported encoder"),
     "detector": ("export_detector", "a detector checkpoint to ONNX with its card"),
-    "encoder": ("export_encoder", "an encoder checkpoint to ONNX with its card"),
+    "encoder": ("export_encoder", "the encoder or backbone in a checkpoint of any method to ONNX with its card"),
     "precision": ("export_precision", "both networks in half precision or eight bits, with the measured loss"),
+    "soup": ("export_soup", "a checkpoint with the mean of several networks' weights, uniform or greedy"),
+    "wise-ft": ("export_wise_ft", "a checkpoint between a network and its fine-tuned self"),
 }
 EVALUATIONS = {
     "all": ("evaluate_all", "every published figure again, and whether it is as published"),
@@ -90,6 +107,7 @@ EVALUATIONS = {
     "retrieval": ("evaluate_retrieval", "how often the right product is the nearest"),
     "gallery": ("evaluate_gallery", "pictures of queries and what was found nearest, the failures first"),
     "leaks": ("evaluate_leaks", "near-duplicate pictures on both sides of a split"),
+    "wise-ft": ("evaluate_wise_ft", "recall on the way from a network to its fine-tuned self: curve and table"),
     "bursts": ("evaluate_bursts", "photographs grouped into bursts, and the bursts into a split"),
 }
 

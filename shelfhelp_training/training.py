@@ -59,15 +59,21 @@ class TrainingCLI(LightningCLI):
         self.name, self.method, self.more_callbacks, self.start = name, method, list(callbacks), start
         for text in NOISE:
             warnings.filterwarnings("ignore", message=f".*{text}")
+        choice = method.choice
         super().__init__(
-            load_class(method.module),
-            load_class(method.data),
+            pl.LightningModule if choice else load_class(method.module),
+            pl.LightningDataModule if choice else load_class(method.data),
+            subclass_mode_model=choice,
+            subclass_mode_data=choice,
             args=list(arguments),
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        if self.method.choice:
+            classes = {"model": self.method.module, "data": self.method.data}
+            parser.set_defaults({key: {"class_path": name.replace(":", ".")} for key, name in classes.items()})
         parser.add_argument("--name", type=str | None, default=None, help="The run's name; without one, the time.")
         parser.add_argument("--runs", type=str, default="runs", help="Folder in which runs/METHOD/NAME is made.")
         parser.add_argument(
