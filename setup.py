@@ -89,6 +89,7 @@ EXTRAS = {
     "voice": ["hibari-tts>=0.2.1,<0.3"],
     "haptics": ["pyserial>=3.5,<4"],
     # TensorRT itself comes with JetPack, whose CUDA is 12 (JetPack 6) or 13 (JetPack 7). PyCUDA has no CUDA graphs.
+    "rerun": ["rerun-sdk>=0.24,<1"],
     "jetson": ["cuda-bindings>=12.6,<14"],
     "rtx": ["cuda-bindings>=13,<14", "tensorrt-rtx-cu13-bindings>=1.7,<2", "tensorrt-rtx-cu13-libs>=1.7,<2"],
     "dev": [

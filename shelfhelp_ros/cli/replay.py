@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shelfhelp_ros.nodes.running import Crew
 
 CONNECT_SECONDS = 30.0
+_SIMULATED_TIME = ["--ros-args", "-p", "use_sim_time:=true"]
 
 
 @click.command(name="replay")
@@ -42,6 +43,7 @@ CONNECT_SECONDS = 30.0
 @click.option("--check", is_flag=True, help="Hold the bag against the expectations.yaml beside it; 1 where one fails.")
 @click.option("--expectations", type=click.Path(path_type=Path), help="The same with another file.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Also write what was checked as a JUnit file.")
+@click.option("--rerun", type=click.Path(path_type=Path), metavar="FILE", help="Also write a Rerun recording (.rrd).")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 @click.option("--play-only", is_flag=True, help="Only publish the bag, for an assistant that runs elsewhere.")
 @click.option("--namespace", default="", help="Namespace to publish in, with --play-only.")
@@ -57,6 +59,7 @@ def command(
     check: bool,
     expectations: Path | None,
     junit: Path | None,
+    rerun: Path | None,
     progress: bool,
     play_only: bool,
     namespace: str,
@@ -80,6 +83,8 @@ def command(
     _check(rate, start, duration)
     require_ros()
     file = expectations or (beside(bag_path) if check or junit is not None else None)
+    if rerun is not None and (file is not None or play_only):
+        raise ShelfHelpError("--rerun records one search in this process; leave out --check and --play-only")
     if file is not None and (target or references or play_only or loop):
         raise ShelfHelpError("what is looked for stands in the expectations; leave out targets, --loop and --play-only")
     from shelfhelp_ros.nodes.bags import Bag
@@ -103,7 +108,7 @@ def command(
                     playing.player_alone(namespace, search.target or None, of_search, shown)
                     return
                 quiet = as_json or file is not None
-                summary = playing.with_assistant(places, search.target or None, of_search, shown, quiet)
+                summary = playing.with_assistant(places, search.target or None, of_search, shown, quiet, rerun)
                 interrupted = crew.wait(0) is not None
             summary = {"bag": str(bag_path), **summary}
             if file is None:
@@ -161,7 +166,13 @@ class _Playing:
         self._play(player, shown)
 
     def with_assistant(
-        self, places: dict[str, Any], target: str | None, photos: list[bytes], shown: float | None, quiet: bool
+        self,
+        places: dict[str, Any],
+        target: str | None,
+        photos: list[bytes],
+        shown: float | None,
+        quiet: bool,
+        rerun: Path | None,
     ) -> dict[str, Any]:
         from shelfhelp_ros.nodes.assistant import start_assistant
         from shelfhelp_ros.nodes.bag_player import BagPlayer
@@ -172,7 +183,11 @@ class _Playing:
         options = make_options(use_sim_time=True, image_transport=transport, **places)
         player = self._crew.add(BagPlayer(self._bag, self._topics))
         with _clock_running(player, self._begin_ns):
-            recorder = self._crew.add(SearchRecorder(cli_args=["--ros-args", "-p", "use_sim_time:=true"]))
+            recorder = self._crew.add(SearchRecorder(cli_args=_SIMULATED_TIME))
+            if rerun is not None:
+                from shelfhelp_ros.nodes.rerun_log import RerunLog
+
+                self._crew.add(RerunLog(rerun, cli_args=_SIMULATED_TIME))
             start_assistant(
                 self._crew, options, on_spoken=None if quiet else lambda said: write_line(said.text, self._crew)
             )

@@ -96,7 +96,7 @@ def test_a_product_is_found_in_a_bag(
 
 @pytest.mark.usefixtures("ros_domain")
 def test_a_bag_is_held_against_what_is_expected_of_it(places: list[object], photo: Path, tmp_path: Path) -> None:
-    """What is kept and what is not is said and written for continuous integration, and one failure fails the command."""
+    """What is kept and what is not is said and written for a build server, and one failure fails the command."""
     write_bag(tmp_path / "bag", drawn_frames())
     expected = tmp_path / "bag" / "expectations.yaml"
     kept = f"{{name: there, references: [{photo}], found_within: 3.0, phases: [search]}}"
@@ -112,6 +112,21 @@ def test_a_bag_is_held_against_what_is_expected_of_it(places: list[object], phot
     junit = (tmp_path / "junit.xml").read_text(encoding="utf-8")
     assert 'failures="1"' in junit
     assert 'classname="gone" name="never found"' in junit
+
+
+@pytest.mark.usefixtures("ros_domain")
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_rerun_recording(places: list[object], photo: Path, tmp_path: Path, compressed: bool) -> None:
+    """Pictures, products, the target and the words are all in the file that Rerun's viewer opens."""
+    pytest.importorskip("rerun", reason="rerun-sdk is not installed: pip install '.[rerun]'")
+    write_bag(tmp_path / "bag", drawn_frames(20), BagSettings(compressed=compressed))
+    file = tmp_path / "search.rrd"
+    done = replay(tmp_path / "bag", "-r", photo, "--rerun", file, "--no-progress", *places)
+    assert done.exception is None, done.exception
+    listing = [sys.executable, "-m", "rerun", "rrd", "print", str(file)]
+    written = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
+    for entity in ("/camera/image", "/camera/image/products", "/shelf/products", "/target/probability", "/spoken"):
+        assert entity in written
 
 
 @pytest.mark.usefixtures("ros_domain")
