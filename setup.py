@@ -88,8 +88,8 @@ EXTRAS = {
     "hands": ["certifi>=2023.7.22", "matplotlib>=3.8,<4"],
     "voice": ["hibari-tts>=0.2.1,<0.3"],
     "haptics": ["pyserial>=3.5,<4"],
-    # TensorRT itself comes with JetPack, whose CUDA is 12 (JetPack 6) or 13 (JetPack 7). PyCUDA has no CUDA graphs.
     "rerun": ["rerun-sdk>=0.24,<1"],
+    # TensorRT itself comes with JetPack, whose CUDA is 12 (JetPack 6) or 13 (JetPack 7). PyCUDA has no CUDA graphs.
     "jetson": ["cuda-bindings>=12.6,<14"],
     "rtx": ["cuda-bindings>=13,<14", "tensorrt-rtx-cu13-bindings>=1.7,<2", "tensorrt-rtx-cu13-libs>=1.7,<2"],
     "dev": [
@@ -145,7 +145,9 @@ def data_files() -> list[tuple[str, list[str]]]:
     share = "share/shelfhelp"
     groups = [("share/ament_index/resource_index/packages", ["resource/shelfhelp"]), (share, ["package.xml"])]
     groups += [(f"{share}/{name}", files) for name, files in files_below("launch", (".py", ".xml", ".yaml")).items()]
-    groups += [(f"{share}/{name}", files) for name, files in files_below("config", (".yaml", ".xml", ".json")).items()]
+    groups += [
+        (f"{share}/{name}", files) for name, files in files_below("config", (".yaml", ".xml", ".json", ".rviz")).items()
+    ]
     models = files_below("shelfhelp_ros/models", (".onnx", ".json"))
     groups += [(f"{share}/{name.removeprefix('shelfhelp_ros/')}", files) for name, files in models.items()]
     return groups
