@@ -1,6 +1,8 @@
 """The shipped networks' architectures in eager PyTorch, behind the runtime's own detector and encoder: a peer to time.
 
-``python -m shelfhelp_training.eager FILE.npz`` reads ``image`` and ``boxes`` and prints median milliseconds as JSON.
+``python -m shelfhelp_training.eager FILE.npz`` reads ``image`` and ``boxes`` and prints median milliseconds as JSON:
+crop by crop, on the processor. With ``cuda`` and ``eager`` or ``torch.compile`` after the file it prints those of every
+call, crops in batches, on a GPU.
 Weights are untrained: they do not change the time.
 """
 
@@ -11,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,29 +36,34 @@ class EagerSession:
     backend = "eager PyTorch"
     metadata_card = None
 
-    def __init__(self, module: nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
-        self._module = module.eval()
+    def __init__(
+        self, module: nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...], device: str, compiled: bool
+    ) -> None:
+        self._device = device
+        module = module.eval().to(device)
+        self._module: Callable[..., Any] = torch.compile(module) if compiled else module
         self.input_names, self.output_names = inputs, outputs
 
     @torch.inference_mode()
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        values = self._module(*(torch.from_numpy(inputs[name]) for name in self.input_names))
+        values = self._module(*(torch.from_numpy(inputs[name]).to(self._device) for name in self.input_names))
         values = values if isinstance(values, tuple) else (values,)
-        return {name: value.numpy() for name, value in zip(self.output_names, values, strict=True)}
+        return {name: value.cpu().numpy() for name, value in zip(self.output_names, values, strict=True)}
 
 
-def eager_detector() -> Detector:
+def eager_detector(device: str = "cpu", compiled: bool = False) -> Detector:
     card = load_card(default_model_folder() / "detector.onnx")
     assert card.detection is not None
     module = ExportedDetector(ProductDetector(pretrained=False))
-    return Detector(card, EagerSession(module, (card.input.name,), (card.detection.boxes, card.detection.scores)))
+    outputs = (card.detection.boxes, card.detection.scores)
+    return Detector(card, EagerSession(module, (card.input.name,), outputs, device, compiled))
 
 
-def eager_encoder() -> Encoder:
+def eager_encoder(device: str = "cpu", compiled: bool = False) -> Encoder:
     card = load_card(default_model_folder() / "encoder.onnx")
     assert card.embedding is not None
     module = ProductEncoder(card.embedding.dimensions, pretrained=False)
-    return Encoder(card, EagerSession(module, (card.input.name,), (card.embedding.name,)))
+    return Encoder(card, EagerSession(module, (card.input.name,), (card.embedding.name,), device, compiled))
 
 
 def median_ms(call: Callable[[], object], rounds: int = 5) -> float:
@@ -76,5 +84,23 @@ def main(path: Path) -> None:
     print(json.dumps({"detect_ms": median_ms(lambda: detector.detect(image)), "embed_ms": median_ms(one_by_one)}))
 
 
+def main_on_gpu(path: Path, device: str, kind: str) -> None:
+    """Print milliseconds of every call by stage, as JSON."""
+    from shelfhelp_ros.benchmark.gpu import times
+
+    with np.load(path) as saved:
+        image, boxes = saved["image"], saved["boxes"]
+    compiled = kind == "torch.compile"
+    detector, encoder = eager_detector(device, compiled), eager_encoder(device, compiled)
+    stages = {
+        "detect": times(lambda: detector.detect(image)),
+        f"embed {len(boxes)}": times(lambda: encoder.embed_boxes(image, boxes)),
+    }
+    print(json.dumps(stages))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        main_on_gpu(Path(sys.argv[1]), *sys.argv[2:])
+    else:
+        main(Path(sys.argv[1]))

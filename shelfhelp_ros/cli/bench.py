@@ -29,6 +29,7 @@ SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 @click.option("--models", type=click.Path(path_type=Path), help="Folder with the networks.")
 @click.option("--ros/--no-ros", default=True, help="Measure over ROS 2, from image stamp to answer.")
 @click.option("--peer/--no-peer", default=True, help="Measure the same networks in eager PyTorch, crop by crop.")
+@click.option("--gpu", is_flag=True, help="Measure the networks on an NVIDIA GPU instead: TensorRT against its peers.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures here.")
 def command(
     sizes: tuple[str, ...],
@@ -38,6 +39,7 @@ def command(
     models: Path | None,
     ros: bool,
     peer: bool,
+    gpu: bool,
     json_file: Path | None,
 ) -> None:
     """Measure this machine and print the tables as Markdown.
@@ -49,15 +51,22 @@ def command(
     Examples:
       shelfhelp bench
       shelfhelp bench --size 640x480 --products 30 --no-peer
+      shelfhelp bench --gpu --size 640x480 --products 30    # p50 and p95: TensorRT, ONNX Runtime CUDA, PyTorch
     """
     from shelfhelp_ros.benchmark.figures import commit, machine, markdown_table
 
     facts = {"machine": machine(), "commit": commit(), "command": "shelfhelp " + " ".join(sys.argv[1:])}
     cases = [(size, count) for size in (sizes or tuple(SIZES)) for count in (counts or (10, 30, 100))]
-    tables: dict[str, list[Row]] = {"stages": [], "ros": [], "peer": []}
+    tables: dict[str, list[Row]] = {"stages": [], "ros": [], "peer": [], "gpu": []}
     with tempfile.TemporaryDirectory(prefix="shelfhelp-bench-") as folder:
         for size, count in cases:
             click.echo(f"{size}, {count} products: rendering and measuring", err=True)
+            if gpu:
+                from shelfhelp_ros.benchmark.gpu import measure_gpu
+
+                found = measure_gpu(models, Path(folder), SIZES[size], count)
+                tables["gpu"] += [{"size": size, "in view": count, **row} for row in found]
+                continue
             measured = measure_case(size, count, models, Path(folder), seconds if ros else 0.0, rate, peer)
             for name, row in measured.items():
                 tables[name].append(row)
@@ -67,6 +76,7 @@ def command(
         ("stages", "Pipeline alone, milliseconds a frame (median)"),
         ("ros", "Over ROS 2, from image stamp (ms)"),
         ("peer", "The same networks in eager PyTorch, crop by crop"),
+        ("gpu", "The networks on the GPU, milliseconds a frame"),
     ):
         if tables[name]:
             click.echo(f"\n### {title}\n\n{markdown_table(tables[name])}")

@@ -102,7 +102,7 @@ class TensorRtSession:
     def __init__(self, model: Path, cache: EngineCache | None = None) -> None:
         """Raises ShelfHelpError without TensorRT or a GPU, and when an engine cannot be built or does not agree."""
         # Here and not above: without TensorRT everything else in this file still works.
-        from shelfhelp_ros.inference.tensorrt_engine import LoadedEngine
+        from shelfhelp_ros.inference.tensorrt_engine import Lane, LoadedEngine
 
         self._model = model
         self._card = load_card(model, verify=False)
@@ -113,13 +113,14 @@ class TensorRtSession:
             return LoadedEngine(content, recipe.profiles)
 
         def parity(content: bytes, recipe: Recipe) -> float:
-            run = _Runner(model, self._card, Engines(None, load(content, recipe), None, {})).run
+            alone = Engines(None, load(content, recipe), None, {})
+            run = Runner(model, self._card, alone, Lane).run
             return check_parity(self._card, recipe.precision, OnnxSession(model, "cpu").run, run)
 
         engines = get_engines(model, self._card, self._device.gpu, cache or EngineCache(), load, parity)
         self._notes = engines.notes
         self._names = engines.network.inputs, engines.network.outputs
-        self._runner = _Runner(model, self._card, engines)
+        self._runner = Runner(model, self._card, engines, Lane)
         self._warm_up()
 
     @property
@@ -163,11 +164,14 @@ class TensorRtSession:
                 self.see(picture, views)
 
 
-class _Runner:
-    """Engines and the lanes through them, one for each combination of shapes; the last used ones stay."""
+class Runner:
+    """Engines and the lanes through them, one for each combination of shapes; the last used ones stay.
 
-    def __init__(self, model: Path, card: ModelCard, engines: Engines[Any]) -> None:
-        self._model, self._card, self._engines = model, card, engines
+    ``make_lane`` makes a lane from stages, inputs and the names of the wanted outputs, as `tensorrt_engine.Lane` does.
+    """
+
+    def __init__(self, model: Path, card: ModelCard, engines: Engines[Any], make_lane: Callable[..., Any]) -> None:
+        self._model, self._card, self._engines, self._make_lane = model, card, engines, make_lane
         self._lanes: OrderedDict[tuple[object, ...], Any] = OrderedDict()
 
     @property
@@ -224,14 +228,12 @@ class _Runner:
     def _go(
         self, kind: tuple[str, ...], stages: list[Any], inputs: Mapping[str, np.ndarray], wanted: Sequence[str]
     ) -> dict[str, Tensor]:
-        from shelfhelp_ros.inference.tensorrt_engine import Lane
-
         key = (*kind, *((name, value.shape) for name, value in sorted(inputs.items())))
         lane = self._lanes.get(key)
         if lane is None:
             if len(self._lanes) >= LANES:
                 self._lanes.popitem(last=False)[1].free()
-            lane = self._lanes[key] = Lane(stages, inputs, wanted)
+            lane = self._lanes[key] = self._make_lane(stages, inputs, wanted)
         self._lanes.move_to_end(key)
         return {name: np.asarray(value, np.float32) for name, value in lane.run(inputs).items()}
 
