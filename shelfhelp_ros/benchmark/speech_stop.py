@@ -3,22 +3,29 @@
 Needs a running PulseAudio or PipeWire. The sound that leaves it is recorded from the default sink's monitor while a
 voice speaks; ``Speaker.stop`` is called at a random moment, and the time from that call to the last loud sample is
 what is measured, the recorder's own delay included. One that falls into a pause of the voice counts as 0.
+
+With ``--answers`` an urgent sentence cuts in instead, and the time until its voice has begun is measured. That needs no
+sound: espeak-ng writes into files at the pace of speech.
 """
 
 from __future__ import annotations
 
+import queue
 import random
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 import numpy as np
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.feedback.speech import Speaker, open_speaker
+from shelfhelp_ros.guidance.instruction import Urgency
 
 TEXT = "Move your hand around along all our aisles and ring on, we may well move lower all morning long. " * 3
 HERTZ = 16_000
@@ -69,15 +76,36 @@ def seconds_to_silence(speaker: Speaker, recorder: Recorder, speak_seconds: floa
     return max(0.0, recorder.last_loud - stopped)
 
 
+def seconds_to_answer(speak_seconds: float) -> float:
+    """Speak into a file for ``speak_seconds``, answer, and tell how long it took until the answer had begun."""
+    begun: queue.SimpleQueue[float] = queue.SimpleQueue()
+    with tempfile.TemporaryDirectory() as folder:
+        speaker = open_speaker(
+            "espeak-ng", wav_folder=Path(folder), on_started=lambda text: begun.put(time.monotonic())
+        )
+        speaker.say(TEXT)
+        begun.get(timeout=_DEAF_SECONDS)
+        time.sleep(speak_seconds)
+        asked = time.monotonic()
+        speaker.say("I see it.", urgency=Urgency.HIGH)
+        answered = begun.get(timeout=_DEAF_SECONDS)
+        speaker.close()
+    return answered - asked
+
+
 def summary(seconds: Sequence[float]) -> str:
     median, late, most = (1000 * float(np.percentile(seconds, rank)) for rank in (50, 95, 100))
-    return f"{len(seconds)} stops: median {median:.0f} ms, 95th percentile {late:.0f} ms, most {most:.0f} ms"
+    return f"{len(seconds)} times: median {median:.0f} ms, 95th percentile {late:.0f} ms, most {most:.0f} ms"
 
 
 @click.command(help=__doc__)
 @click.option("--kind", default="espeak-ng", show_default=True, help="espeak-ng, speech-dispatcher or hibari.")
 @click.option("--count", default=30, show_default=True, help="How many stops.")
-def main(kind: str, count: int) -> None:
+@click.option("--answers", is_flag=True, help="Measure answers that cut in, with espeak-ng.")
+def main(kind: str, count: int, answers: bool) -> None:
+    if answers:
+        click.echo("answers, " + summary([seconds_to_answer(random.uniform(0.2, 0.8)) for _ in range(count)]))
+        return
     speaker, recorder = open_speaker(kind), Recorder()
     try:
         if speaker.kind != kind:

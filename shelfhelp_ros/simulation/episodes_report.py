@@ -91,7 +91,8 @@ def _draw_shares(
     axes.set_xlabel(unit)
     axes.set_ylabel("share of searches")
     axes.set_xlim(left=0)
-    axes.legend(frameon=False, fontsize=8)
+    if any(served.values()):
+        axes.legend(frameon=False, fontsize=8)
 
 
 def _draw_situations(axes: Axes, rows: list[dict[str, Any]]) -> None:

@@ -371,6 +371,29 @@ def test_urgency_decides_what_cuts_in(text_speaker, events, urgency, cuts):
     assert events.log[1] == ("finished", not cuts)
 
 
+@needs_espeak
+def test_an_answer_cuts_a_real_voice_off_and_is_heard_whole(tmp_path, events):
+    """Of the sentence before only its beginning was heard; the answer is as long as it should be, and what waited is
+    gone."""
+    speaker = open_speaker(
+        "espeak-ng", 120, wav_folder=tmp_path, on_started=events.started, on_finished=events.finished
+    )
+    speaker.say(SENTENCES[3])
+    events.wait_for(1)
+    time.sleep(0.5)
+    speaker.say(SENTENCES[0])
+    speaker.say(SENTENCES[1], urgency=Urgency.HIGH)
+    events.wait_for(3)
+    assert speaker.wait(60)
+    speaker.close()
+    assert [what for kind, what in events.log if kind == "started"] == [SENTENCES[3], SENTENCES[1]]
+    assert [what for kind, what in events.log if kind == "finished"] == [False, True]
+    first, second = (tmp_path / name for name in ("0001.wav", "0002.wav"))
+    assert not first.exists() or heard(first)[0] < 0.7 * speech_seconds(SENTENCES[3], 120)
+    assert heard(second)[0] == pytest.approx(speech_seconds(SENTENCES[1], 120), rel=0.25)
+    assert heard(second)[1] > 0.02
+
+
 def test_a_stop_forgets_what_waits(text_speaker, events):
     """After a stop nothing follows by itself, and the next text is spoken as ever."""
     text_speaker.say(SENTENCES[3])

@@ -143,21 +143,21 @@ def test_options_that_do_not_belong_together(arguments: tuple[str, ...], says: s
     assert says in answer.output
 
 
-def test_a_whole_search_becomes_figures_a_page_and_a_video(ros_domain: int, tmp_path: Path) -> None:
-    """Camera, perception, guidance, speech and the hand as processes; however it ends, all of it is told."""
+def test_a_whole_search_leaves_a_record_and_frames(ros_domain: int, tmp_path: Path) -> None:
+    """Camera, perception, guidance, speech and the hand as processes; however far it comes, all of it is kept."""
     try:
         load_mujoco()
     except ShelfHelpError as error:
         pytest.skip(f"no rendering here: {error}")
-    files = {name: tmp_path / name for name in ("r.json", "r.html", "r.webm")}
-    arguments = ["--json", str(files["r.json"]), "--report", str(files["r.html"]), "--video", str(files["r.webm"])]
-    answer = CliRunner().invoke(cli, ["simulate", "--episodes", "1", "--rendered", *arguments])
-    assert answer.exit_code == 0, answer.output
-    found = json.loads(files["r.json"].read_text())
-    assert (found["mode"], found["episodes"], found["population"], found["baselines"]) == ("rendered", 1, "fitted", {})
-    (record,) = found["records"]
+    filmed: list[Recording] = []
+    runs = RenderedEpisodes(RenderedSettings(episodes=1, timeout=20.0), tmp_path / "run")
+    runs.run(lambda count: None, (0, filmed.append))
+    (record,) = RenderedEpisodes(runs.settings, tmp_path / "run").records
     assert record["said"][0][1].startswith("Looking for")
     assert record["path"] > 0
     assert record["straight"] > 0.05
-    assert "<video controls" in files["r.html"].read_text()
-    assert not list(tmp_path.glob("*.running"))
+    assert record["overlaps"] == 0
+    assert filmed[0].video
+    assert record_of(filmed[0], 0) == record
+    runs.discard()
+    assert not (tmp_path / "run").exists()
