@@ -38,6 +38,12 @@ class Method:
 
 
 METHODS = {
+    "byol": Method(
+        "shelfhelp_training.methods.byol:BYOLTraining",
+        "shelfhelp_training.data.image_data:ImageData",
+        "a backbone from pictures without labels: predict what one view says of the other",
+        "val_recall",
+    ),
     "classifier": Method(
         "shelfhelp_training.methods.classifier:ClassifierTraining",
         "shelfhelp_training.data.image_data:ImageData",
@@ -75,6 +81,12 @@ METHODS = {
         "a classifier from few labels and many pictures: SimCLR and entropy, or FixMatch",
         "val_accuracy",
     ),
+    "simclr": Method(
+        "shelfhelp_training.methods.simclr:SimCLRTraining",
+        "shelfhelp_training.data.image_data:ImageData",
+        "a backbone from pictures without labels: find which two views show one picture",
+        "val_recall",
+    ),
 }
 # Tools beside the methods: name → (module in shelfhelp_training.commands, what it does).
 TOOLS: dict[str, tuple[str, str]] = {}
@@ -108,6 +120,7 @@ EVALUATIONS = {
     "gallery": ("evaluate_gallery", "pictures of queries and what was found nearest, the failures first"),
     "leaks": ("evaluate_leaks", "near-duplicate pictures on both sides of a split"),
     "wise-ft": ("evaluate_wise_ft", "recall on the way from a network to its fine-tuned self: curve and table"),
+    "throughput": ("evaluate_throughput", "pictures a second of a training, of its network alone and of an example"),
     "bursts": ("evaluate_bursts", "photographs grouped into bursts, and the bursts into a split"),
 }
 
