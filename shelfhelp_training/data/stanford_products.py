@@ -37,10 +37,10 @@ def stanford_crops(folder: Path, part: str) -> list[LabelledCrop]:
             raise broken_line(path, number, line, HEADER)
         file = Path(fields[3])
         crops.append(LabelledCrop(folder / file, fields[1], file.parts[0].removesuffix("_final"), file.stem))
-    return usable(_of_part(crops, part), path)
+    return usable(of_part(crops, part), path)
 
 
-def _of_part(crops: list[LabelledCrop], part: str) -> list[LabelledCrop]:
+def of_part(crops: list[LabelledCrop], part: str) -> list[LabelledCrop]:
     """The crops of the products that belong to ``fit`` or ``validation``; of the other parts all."""
     if part in ("train", "test"):
         return crops

@@ -24,7 +24,7 @@ from shelfhelp_training.data.products10k import products10k_crops
 from shelfhelp_training.data.published import LABELLED
 from shelfhelp_training.data.shelves import ShelfCrops, Source, load_source
 from shelfhelp_training.data.sku110k import load_sku110k
-from shelfhelp_training.data.stanford_products import stanford_crops
+from shelfhelp_training.data.stanford_products import of_part, stanford_crops
 
 
 def write_picture(path: Path, width: int = 64, height: int = 48) -> Path:
@@ -261,6 +261,18 @@ def test_stanford_lines_become_products(tmp_path: Path) -> None:
         ("1", "bicycle", "111085122871_1"),
         ("2", "chair", "110715681235_0"),
     ]
+
+
+def test_stanford_training_products_are_split_9000_to_2318() -> None:
+    """Every training product is in exactly one part, the held-out ones spread over the list; pictures stay together."""
+    every = [LabelledCrop(Path(), str(k), str(k // 1000), f"{k}_{i}") for k in range(11318) for i in (0, 1)]
+    fit, validation = (of_part(every, part) for part in ("fit", "validation"))
+    products = [{crop.product for crop in part} for part in (fit, validation)]
+    assert [len(of) for of in products] == [9000, 2318]
+    assert not products[0] & products[1]
+    assert len(fit) + len(validation) == 2 * 11318
+    shares = [len([p for p in products[1] if int(p) // 1000 == kind]) for kind in range(11)]
+    assert min(shares) > 200
 
 
 def test_products10k_reads_both_forms_of_its_lists(tmp_path: Path) -> None:
