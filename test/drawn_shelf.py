@@ -57,3 +57,10 @@ def paste(image: ImageArray, patch: ImageArray, x: int, y: int) -> None:
     right, bottom = min(width, x + patch.shape[1]), min(height, y + patch.shape[0])
     if right > left and bottom > top:
         image[top:bottom, left:right] = patch[top - y : bottom - y, left - x : right - x]
+
+
+def photo_of(number: int) -> bytes:
+    """A photo of one pack, lying alone on grey, as PNG."""
+    pack = draw_pack(number, 240, 320)
+    photo = np.pad(pack, ((80, 80), (80, 80), (0, 0)), constant_values=GREY)
+    return bytes(cv2.imencode(".png", photo)[1].tobytes())

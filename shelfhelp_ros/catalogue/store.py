@@ -322,11 +322,13 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn what SQLite and the file system say into one sentence for the user."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         raise ShelfHelpError(f"the catalogue {path} {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):  # of a text in the file, or of SQLite's complaint that quotes it
+        return _DAMAGED
     text = str(error).lower()
     if "locked" in text or "busy" in text:
         return "is being written by another program; try again in a moment"

@@ -27,6 +27,9 @@ from shelfhelp_ros.resources import PACKAGE
 Status = Literal["ok", "missing", "optional"]
 
 PROBE_SECONDS = 60
+# How long the other nodes of a graph may take to be noticed.
+DISCOVERY_SECONDS = 2.0
+ASSISTANT_NODES = ("perception", "guidance", "speech", "hand", "haptics")
 LIBRARIES = {
     "numpy": "numpy",
     "cv2": "opencv-python-headless",
@@ -85,6 +88,8 @@ def checks(models: Path | None) -> Iterator[Check]:
     yield Check("ROS 2", ros, setup)
     yield Check("ROS middleware", middleware, "unset RMW_IMPLEMENTATION ROS_DOMAIN_ID, or install the RMW it names")
     yield Check("ROS messages", messages, interfaces)
+    yield Check("ROS programs", programs, setup, "optional")
+    yield Check("ROS graph", graph, interfaces, "optional")
     for name, task in (("detector", "detection"), ("encoder", "embedding")):
         yield Check(f"Model: {name}", _model_check(models, name, task), reinstall)
     yield Check("Catalogue", catalogue, "choose another file: export SHELFHELP_CATALOGUE=FILE")
@@ -154,6 +159,47 @@ def probe_middleware() -> str:
     node.destroy_node()
     rclpy.shutdown()
     return f"{name}, domain {os.environ.get('ROS_DOMAIN_ID', '0')}"
+
+
+def programs() -> Finding:
+    """Whether ROS programs of this machine are where this shell cannot hear them."""
+    from shelfhelp_ros.cli.ros_programs import ros_programs, strangers
+
+    ours, _, domain = _probe("probe_middleware").partition(", domain ")
+    running = ros_programs()
+    apart, mend = strangers(running, ours, int(domain) if domain.isdigit() else 0)
+    if apart:
+        return Finding("ROS programs", "optional", apart, mend)
+    return Finding("ROS programs", "ok", f"{len(running)} run on this machine, none out of hearing")
+
+
+def graph() -> Finding:
+    answer = _probe("probe_graph")
+    detail, clash, mend = answer.partition("; mend: ")
+    return Finding("ROS graph", "optional", detail, mend) if clash else Finding("ROS graph", "ok", answer)
+
+
+def probe_graph() -> str:
+    """The first thing that cannot be heard on the topics of a running assistant, or which of its nodes are there."""
+    import time
+
+    import rclpy
+
+    from shelfhelp_ros.nodes.connections import clashes_on
+
+    rclpy.init()
+    node = rclpy.create_node("shelfhelp_doctor")
+    until = time.monotonic() + DISCOVERY_SECONDS
+    clashes: list[str] = []
+    while time.monotonic() < until and not clashes:
+        time.sleep(0.2)
+        there = {f"{space.rstrip('/')}/{name}" for name, space in node.get_node_names_and_namespaces()}
+        ours = {name for name in there if name.rsplit("/", 1)[1] in ASSISTANT_NODES}
+        topics = [topic for topic, _ in node.get_topic_names_and_types()] if ours else []
+        clashes = [text for topic in topics for text in clashes_on(node, topic, ours)]
+    node.destroy_node()
+    rclpy.shutdown()
+    return clashes[0] if clashes else f"hears {', '.join(sorted(ours))}" if ours else "no assistant runs in this domain"
 
 
 def messages() -> Finding:
@@ -345,7 +391,7 @@ def _probe(function: str) -> str:
         f"from shelfhelp_ros.cli import doctor; print('\\0' + doctor.{function}())"
     )
     environment = dict(os.environ)
-    if function != "probe_middleware":  # one wrong RMW is one line of the report
+    if function not in ("probe_middleware", "probe_graph"):  # one wrong RMW is one line of the report
         environment.pop("RMW_IMPLEMENTATION", None)
     answer = subprocess.run(
         [sys.executable, "-c", program],

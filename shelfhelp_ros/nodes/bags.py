@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.rosbag2 import Reader
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes import cameras
@@ -60,7 +60,7 @@ class Bag:
         try:
             self._reader = Reader(path)
             self._reader.open()
-        except Exception as error:  # besides ReaderError: whatever SQLite, zstd or a damaged file bring up
+        except Exception as error:  # besides its own ReaderError: whatever SQLite, zstd or a damaged file bring up
             raise ShelfHelpError(f"{path} cannot be read as a ROS 2 bag ({_first_line(error)})") from error
         self.kinds: dict[str, str] = {connection.topic: connection.msgtype for connection in self._reader.connections}
         if not self.kinds or not self._reader.message_count:
@@ -132,7 +132,7 @@ class Bag:
                 yield Recorded(renamed[connection.topic], connection.msgtype, time_ns, bytes(data))
         except ShelfHelpError:
             raise
-        except (ReaderError, OSError, ValueError, KeyError, struct.error, RuntimeError) as error:
+        except Exception as error:  # whatever SQLite, zstd or a damaged length bring up, as above
             raise ShelfHelpError(
                 f"{self.path} is damaged ({_first_line(error)}); the rest of it cannot be played"
             ) from error

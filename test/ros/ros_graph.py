@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import rclpy
-from drawn_shelf import GREY, draw_pack, draw_shelf
+from drawn_shelf import draw_shelf, photo_of
 from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -24,6 +22,8 @@ from shelfhelp_ros.nodes.running import Crew
 from shelfhelp_ros.nodes.transport import make_room_for_images
 from shelfhelp_ros.sightings import FloatArray, ImageArray
 
+__all__ = ["Camera", "Graph", "Heard", "photo_of", "until"]
+
 FRAME = "camera_color_optical_frame"
 LENS = CameraModel.from_field_of_view(640, 480, 60.0)
 PATIENCE = 60.0
@@ -33,7 +33,7 @@ class Graph:
     """A crew on a context of its own. ``options`` go to every node, so that they meet in this domain."""
 
     def __init__(self, domain: int, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.domain = folder, domain
         make_room_for_images()
         self.context = Context()
         rclpy.init(args=[], context=self.context, domain_id=domain)
@@ -165,13 +165,6 @@ class Camera:
     def send_info(self, message: CameraInfo) -> None:
         """Publish a calibration as it is."""
         self._info.publish(message)
-
-
-def photo_of(number: int) -> bytes:
-    """A photo of one pack, lying alone on grey, as PNG."""
-    pack = draw_pack(number, 240, 320)
-    photo = np.pad(pack, ((80, 80), (80, 80), (0, 0)), constant_values=GREY)
-    return bytes(cv2.imencode(".png", photo)[1].tobytes())
 
 
 def until(answer: Callable[[], Any], doing: Callable[[], object] = lambda: None, what: str = "it") -> Any:

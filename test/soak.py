@@ -1,8 +1,8 @@
 """A long run of perception, guidance and speech before a drawn camera, with memory, threads and open files watched.
 
-    python test/faults/soak.py --seconds 1800
+    python test/soak.py --seconds 1800
 
-Ten pictures a second for the shipped networks (with --models tiny the small ones of the tests, where the machine is
+Six pictures a second for the shipped networks (with --models tiny the small ones of the tests, where the machine is
 slow), while searches begin and end, products come and go, parameters change, and the camera fails now and then. Prints
 a line of JSON for each sample, and the table of docs/benchmarks.md.
 """
@@ -19,19 +19,17 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-HERE = Path(__file__).resolve().parent
-if __name__ == "__main__":
-    sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent), str(HERE.parent / "ros"), str(HERE)]
 
 if TYPE_CHECKING:
     from faulty_assistant import Assistant
 
 #: Growth of resident memory that counts as flat: what the allocator keeps moves by this much.
 FLAT_MB = 25.0
+#: A machine that is busy with other work answers late; what counts here is that it answers.
+BUSY_SECONDS = 120.0
 #: The networks, the libraries and their arenas are all there after this share of a run.
 WARM = 0.25
 
@@ -82,25 +80,35 @@ def live(assistant: Assistant, turn: int) -> None:
     """What a person, their shopping and a camera do, one thing after the other."""
     from rclpy.parameter import Parameter
     from ros_graph import photo_of
+    from sensor_msgs.msg import CompressedImage
+    from shelfhelp_interfaces.srv import EnrolProduct, RemoveProduct, SetTarget
+    from std_srvs.srv import Trigger
 
-    client = assistant.client
+    from shelfhelp_ros.nodes.image_conversion import as_bytes
+
+    def ask(service: str, request: Any) -> None:
+        assert assistant.client.ask(service, request, timeout=BUSY_SECONDS).success
+
+    def photo(number: int) -> list[CompressedImage]:
+        return [CompressedImage(format="png", data=as_bytes(photo_of(number)))]
+
     if turn % 8 == 0:
-        client.set_target("Pack three")
+        ask("set_target", SetTarget.Request(product="Pack three"))
     elif turn % 8 == 1:
-        client.enrol_product("Pack five", [photo_of(5)])
+        ask("enrol_product", EnrolProduct.Request(name="Pack five", photos=photo(5)))
     elif turn % 8 == 2:
         assistant.perception.set_parameters([Parameter("confirm", value=("cautious", "balanced")[turn % 16 == 2])])
     elif turn % 8 == 3:
         assistant.breaks(lambda shot: None)
     elif turn % 8 == 4:
         assistant.breaks(lambda shot: shot)
-        client.repeat()
+        ask("repeat", Trigger.Request())
     elif turn % 8 == 5:
-        client.set_target("my product", [photo_of(3)])
+        ask("set_target", SetTarget.Request(product="my product", photos=photo(3)))
     elif turn % 8 == 6:
-        client.remove_product("Pack five")
+        ask("remove_product", RemoveProduct.Request(product="Pack five"))
     else:
-        client.stop()
+        ask("stop", Trigger.Request())
     assistant.check()
     assistant.spoken += len(assistant.said)
     assistant.said.clear()
@@ -133,6 +141,8 @@ def main() -> None:
     parser.add_argument("--models", choices=("shipped", "tiny"), default="shipped", help="the networks (shipped)")
     parser.add_argument("--every", type=float, default=60.0, help="seconds between two samples (60)")
     arguments = parser.parse_args()
+    here = Path(__file__).resolve().parent
+    sys.path += [str(here / "ros"), str(here / "faults")]
     import pytest
     from faulty_assistant import Assistant
     from ros_fixtures import domain_taken, graph_on
