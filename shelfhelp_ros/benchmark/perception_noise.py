@@ -46,8 +46,8 @@ ENROLLED = 6
 CASE = ("640x480", 10)
 CLEARLY_VISIBLE = 0.8
 #: Packs that are taken: situation of the shelf, which pack, runs. Frames on the shelf, held up and held closer.
-HELD = (("twin", "twin", 10), ("twin", "right", 10), ("plain", "right", 8), ("plain", "other", 4))
-HELD_FRAMES = (4, 12, 6)
+HELD = (("twin", "right", 7), ("twin", "twin", 7), ("plain", "right", 6), ("plain", "other", 3))
+HELD_FRAMES = (3, 8, 4)
 HELD_DISTANCE = 0.7
 
 
@@ -81,7 +81,7 @@ def measure_held(
     situation: str, taken: str, seed: int, detector: Detector, encoder: Encoder, verifier: Verifier
 ) -> dict[str, Any] | None:
     """What is said, frame by frame, while a pack is held up and then closer; None when the shelf has no such pack."""
-    settings = ShelfSettings(seed=seed, distance=HELD_DISTANCE, products=20, motion="handheld")
+    settings = ShelfSettings(seed=seed, distance=HELD_DISTANCE, products=20, motion="handheld", layout="sparse")
     with SimulatedShelf(settings) as shelf, tempfile.TemporaryDirectory() as folder:
         wanted = _wanted(situation, shelf, seed)
         pack = None if wanted is None else _pack_to_take(taken, wanted, shelf)
@@ -92,10 +92,11 @@ def measure_held(
             pipeline = Pipeline(detector, encoder, catalogue, verifier=verifier)
             pipeline.set_target(catalogue.get(wanted.name).id)
             try:
-                shown, closer = _watch_held(shelf, pipeline, pack)
+                shown, closer = _watch_held(shelf, pipeline, pack, wanted)
             finally:
                 pipeline.close()
-    return {"situation": situation, "taken": taken, "shown": shown, "closer": closer}
+        packs = sum(pack.product.id == wanted.id for pack in shelf.packs)
+    return {"situation": situation, "taken": taken, "packs": packs, "shown": shown, "closer": closer}
 
 
 def _pack_to_take(taken: str, wanted: Product, shelf: SimulatedShelf) -> int | None:
@@ -106,11 +107,11 @@ def _pack_to_take(taken: str, wanted: Product, shelf: SimulatedShelf) -> int | N
         kin = product.family == wanted.family
         kind = "right" if product.id == wanted.id else "twin" if kin else "other"
         if kind == taken:
-            return seen.packs[index]
+            return int(seen.packs[index])
     return None
 
 
-def _watch_held(shelf: SimulatedShelf, pipeline: Pipeline, pack: int) -> tuple[list[str], list[str]]:
+def _watch_held(shelf: SimulatedShelf, pipeline: Pipeline, pack: int, wanted: Product) -> tuple[list[str], list[str]]:
     """After a look at the shelf the pack is held up, then held closer: one code a frame of either."""
     codes: list[list[str]] = [[], [], []]
     moment = 0
@@ -128,14 +129,20 @@ def _watch_held(shelf: SimulatedShelf, pipeline: Pipeline, pack: int) -> tuple[l
             ).target
             if pipeline.second_looks is not None:
                 pipeline.second_looks.worker.wait(5.0)
-            codes[stage].append("none" if sighting is None else _code(sighting, seen, pack))
+            codes[stage].append("none" if sighting is None else _code(sighting, seen, pack, wanted))
     return codes[1], codes[2]
 
 
-def _code(sighting: TargetSighting, seen: RenderedFrame, pack: int) -> str:
-    """Decision, whether it is about the pack in the hand, what the second look says of it, and how probable it is."""
+def _code(sighting: TargetSighting, seen: RenderedFrame, pack: int, wanted: Product) -> str:
+    """Decision, what it is about (the pack in the hand, the wanted product on the shelf, another one there, nothing),
+    what the second look says of that, and how probable it is."""
     index = None if sighting.product is None else _pack_at(sighting.product.box, seen)
-    place = "nowhere" if index is None else "held" if seen.packs[index] == pack else "shelf"
+    if index is None:
+        place = "nothing"
+    elif seen.packs[index] == pack:
+        place = "held"
+    else:
+        place = "wanted" if seen.product_ids[index] == wanted.id else "other"
     decision, verified = sighting.decision.name.lower(), sighting.verified.name.lower()
     return f"{decision} {place} {verified} {sighting.probability:.2f}"
 

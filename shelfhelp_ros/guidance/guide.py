@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from shelfhelp_ros.guidance.candidates import Candidates
+from shelfhelp_ros.guidance.grasp import Grasp, Verdict
 from shelfhelp_ros.guidance.instruction import Instruction, Urgency
 from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
 from shelfhelp_ros.guidance.pacing import Pacing, Stopwatch
@@ -20,7 +23,9 @@ from shelfhelp_ros.guidance.phases import ACTIVE, Cue, Phase, after
 from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
 from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.planner import Move, Offset, Planner
+from shelfhelp_ros.guidance.progress import Progress
 from shelfhelp_ros.guidance.settings import AHEAD_NS, FRESH_NS, GuidanceSettings
+from shelfhelp_ros.guidance.tour import Tour
 from shelfhelp_ros.guidance.wording import (
     around_the_clock,
     direction,
@@ -30,7 +35,7 @@ from shelfhelp_ros.guidance.wording import (
     place,
     whereabouts,
 )
-from shelfhelp_ros.sightings import Decision, Sightings, TargetSighting, Verified
+from shelfhelp_ros.sightings import Decision, Sightings, TargetSighting, TrackedProduct, Verified
 
 #: A sentence that does not fade may be spoken for this long after it was decided.
 _NOTICE_NS = 1_000_000_000
@@ -41,11 +46,29 @@ _REPORT_SECONDS = 0.5
 #: What fades is left to the next picture when the voice has less than this to begin.
 _TO_BEGIN_NS = 50_000_000
 
-#: A hand that goes farther than this, metres, while it is being confirmed is on its way.
+#: A hand that goes farther than this, metres, while it should rest is on its way.
 _STILL = 0.05
 
-#: To both sides and back, then up and down: each turn is a small one, and a search begins and ends in the middle.
-_SCAN = ("left", "right", "right", "left", "up", "down", "down", "up")
+#: How a pack in the hand is looked at, one request after the other, until it can be told.
+_LOOKS = ("confirm.closer", "confirm.turn")
+
+#: Seconds that it takes to take a pack and lift it, or to put it back.
+_TAKE, _PUT_BACK = 1.5, 1.5
+
+#: Seconds in which a view shows whether the product is in it, once the camera rests.
+_GLANCE = 1.0
+
+#: Seconds that a turn of the camera takes, and a hand's way out of what it is stuck at.
+_TURN, _STEP_ASIDE = 0.8, 0.8
+
+#: A hand within this of its goal, metres, may be there before its movement is over.
+_NEAR = 0.15
+
+#: A product that was seen last this far from the middle of the picture, degrees, left it on that side.
+_EDGE = 10.0
+
+#: A hand counts as in front of a product when it is so much nearer, and within this of the line of sight, metres.
+_BEFORE, _PALM = 0.08, 0.07
 
 _CUES = {
     Decision.SEARCHING: Cue.NOT_SEEN_YET,
@@ -66,11 +89,25 @@ class _Hand:
 
 @dataclass(frozen=True)
 class _View:
-    """What the newest data say of the way to go. ``move`` is None at the target; it rests on data of ``stamp_ns``."""
+    """What the newest data, of ``stamp_ns``, say of the way to go."""
 
     offset: Offset
-    move: Move | None
     stamp_ns: int
+    choose: Callable[[Offset], Move | None]
+
+    @cached_property
+    def move(self) -> Move | None:
+        """The next movement, planned when it is asked for; None at the target."""
+        return self.choose(self.offset)
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """A hand that stays where it is: seen so ``many`` times, first at ``offset``, last at ``stamp_ns``."""
+
+    offset: Offset
+    stamp_ns: int
+    many: int = 1
 
 
 @dataclass(frozen=True)
@@ -171,8 +208,10 @@ class Guide:
         if self._wanted(sighting, now_ns):
             self._sighting, self._sighting_arrived, self._frame_id = sighting, now, sighting.frame_id
             self._picture_due = now + self.settings.stale_after
+            self._note(sighting)
             self._follow(now, now_ns)
-            self._count_confirmation(now_ns)
+            self._count_rest(now_ns)
+            self._look_at_hand(now, now_ns)
         return self._next(now, now_ns)
 
     def on_hand(self, position: npt.ArrayLike, covariance: npt.ArrayLike | None, stamp_ns: int) -> None:
@@ -196,7 +235,8 @@ class Guide:
     def tick(self, now_ns: int) -> Instruction | None:
         """Let time pass; the next instruction, when there is one and it is its turn."""
         now = self._stopwatch.read(now_ns)
-        self._follow(now, now_ns)
+        if self._phase in (Phase.CONFIRM, Phase.BLOCKED, Phase.WRONG_ITEM) or now > self._picture_due:
+            self._follow(now, now_ns)
         return self._next(now, now_ns)
 
     def repeat(self, now_ns: int) -> Instruction:
@@ -217,15 +257,16 @@ class Guide:
         """
         now = self._stopwatch.read(now_ns)
         self._follow(now, now_ns)
-        view = self._view(now_ns) if self._phase in ACTIVE else None
+        in_hand = self._phase in (Phase.CONFIRM, Phase.WRONG_ITEM)
+        view = self._view(now_ns) if self._phase in ACTIVE and not in_hand else None
         texts = [self._standing(view)]
         stamps = []
         told = view is not None and now_ns - view.stamp_ns <= FRESH_NS - _TO_BEGIN_NS
         if view is not None and told:
             stamps.append(view.stamp_ns)
             texts.append(self._place(view))
-        if self._phase in ACTIVE and (view is None or view.offset.reference != "hand"):
-            texts.append(self.phrases.say("where.no_hand") if self._awaited_hand(now_ns) is not None else "")
+        if self._fresh_sighting(now_ns) is not None and self._awaited_hand(now_ns) is not None:
+            texts.append(self.phrases.say("where.no_hand"))
         if products is not None and -AHEAD_NS <= now_ns - products.stamp_ns < FRESH_NS:
             stamps.append(products.stamp_ns)
             texts.append(in_view([product.product_name for product in products.products], self.phrases))
@@ -240,7 +281,13 @@ class Guide:
 
     def _standing(self, view: _View | None) -> str:
         """One sentence on the phase; ``view`` is what is seen of the product."""
-        keys = {Phase.STALE: "waiting_for_camera", Phase.LOST: "lost.first", Phase.ABSENT: "absent"}
+        keys = {
+            Phase.STALE: "waiting_for_camera",
+            Phase.LOST: "lost.first",
+            Phase.ABSENT: "absent",
+            Phase.CONFIRM: "confirm.lift",
+            Phase.WRONG_ITEM: "wrong.unknown",
+        }
         if self._phase not in ACTIVE:
             return self.phrases.say(self._at_rest()[0], name=self._target_name)
         if self._phase is Phase.AMBIGUOUS:
@@ -265,11 +312,16 @@ class Guide:
         self._picture_due = math.inf
         self._phase_since = self._stopwatch.seconds
         self._said_in_phase = 0
-        self._scans = 0
+        self._tour = Tour(self.settings.search_columns, self.settings.search_rows)
         self._absent_said = False
-        self._confirmations = 0
-        self._confirmed_by_ns: int | None = None
-        self._confirmed_at = Offset("hand", 0.0, 0.0, 0.0)
+        self._candidates = Candidates(self.settings.refuse_for)
+        self._progress = Progress()
+        self._trying = False
+        self._rest_at: _Rest | None = None
+        self._grasp: Grasp | None = None
+        self._asked_of_pack = 0
+        self._obstacle = ""
+        self._last_place: npt.NDArray[np.float64] | None = None
         self._spoken: dict[str, float] = {}
         self._last_topic = ""
 
@@ -308,14 +360,15 @@ class Guide:
     def _view(self, now_ns: int) -> _View | None:
         """The way from the hand, or the camera, to the product; None without fresh and finite data of both."""
         sighting = self._fresh_sighting(now_ns)
-        if sighting is None or sighting.decision is not Decision.FOUND or sighting.product is None:
+        goal = None if sighting is None else self._goal(sighting)
+        if sighting is None or goal is None:
             return None
-        bearing = np.asarray(sighting.product.bearing, np.float64)
+        bearing = np.asarray(goal.bearing, np.float64)
         if bearing.shape != (3,) or not np.isfinite(bearing).all() or bearing[2] <= 0:
             return None
         if self._awaited_hand(now_ns) is not None:
             return None
-        product = _position(sighting)
+        product = _position(goal)
         if self._hand is None:
             offset, stamp_ns = _camera_offset(bearing, product), sighting.stamp_ns
         else:
@@ -323,59 +376,145 @@ class Guide:
             stamp_ns = min(sighting.stamp_ns, self._hand.stamp_ns)
         if not (math.isfinite(offset.x) and math.isfinite(offset.y)):
             return None
-        return _View(offset, self._planner.choose(offset), stamp_ns)
+        return _View(offset, stamp_ns, self._planner.choose)
+
+    def _goal(self, sighting: TargetSighting) -> TrackedProduct | None:
+        """The product that the hand is led to: the one found, or one of two look-alikes once they are being tried."""
+        if sighting.decision is Decision.FOUND or (sighting.decision is Decision.AMBIGUOUS and self._trying):
+            return self._candidates.choose(sighting, self._stopwatch.seconds)
+        return None
+
+    def _note(self, sighting: TargetSighting) -> None:
+        """Remember of a sighting what later ones do not tell."""
+        goal = self._goal(sighting)
+        if goal is not None:
+            self._last_place = _position(goal)
+        if sighting.decision is Decision.ABSENT and self._pacing.free(self._stopwatch.seconds - _GLANCE):
+            self._tour.look()
 
     def _cue(self, now_ns: int) -> Cue | None:
         """What the newest data say, for the table of phases; None when they say nothing new."""
         sighting = self._fresh_sighting(now_ns)
         if sighting is None:
             return None
-        if sighting.decision is not Decision.FOUND:
-            return _CUES[sighting.decision]
+        if self._grasp is not None and self._phase is Phase.STALE:
+            return Cue.STILL_TAKEN
+        if self._blocked(sighting, now_ns):
+            return Cue.OBSTRUCTED
+        if self._goal(sighting) is None:
+            return self._cue_without_goal(sighting)
         view = self._view(now_ns)
         if view is not None:
+            if self._phase in (Phase.AIM, Phase.REACH) and self._on_the_way(view):
+                return None
             move = view.move
             return Cue.AT_TARGET if move is None else Cue.AHEAD if move.axis == "z" else Cue.OFF_AXIS
         if self._awaited_hand(now_ns) is None:
             return Cue.OUT_OF_VIEW
-        return None if self._phase in (Phase.AIM, Phase.REACH, Phase.CONFIRM) else Cue.OFF_AXIS
+        return None if self._phase in (Phase.AIM, Phase.REACH, Phase.CONTACT) else Cue.OFF_AXIS
+
+    def _on_the_way(self, view: _View) -> bool:
+        """Whether the hand follows what was said last and is not near its goal yet: nothing is planned meanwhile."""
+        offset = view.offset
+        near = math.hypot(offset.x, offset.y, offset.z) <= _NEAR
+        return offset.reference == "hand" and not near and not self._pacing.free(self._stopwatch.seconds)
+
+    def _cue_without_goal(self, sighting: TargetSighting) -> Cue:
+        if sighting.decision is Decision.FOUND:
+            return Cue.OUT_OF_VIEW if sighting.product is None else Cue.LOOK_ALIKES
+        if sighting.decision is Decision.ABSENT and not self._tour.complete:
+            return Cue.NOT_SEEN_YET
+        return _CUES[sighting.decision]
+
+    def _blocked(self, sighting: TargetSighting, now_ns: int) -> bool:
+        """Whether something stands between the hand and the product; what it is, is kept for the sentence."""
+        axis = self._progress.blocked
+        if axis is not None:
+            self._obstacle = "reach" if axis == "z" and self._obstacle == "obstacle" else "obstacle"
+            self._progress.reset()
+            return True
+        if sighting.decision is Decision.LOST and self._hand_in_front(now_ns):
+            self._obstacle = "hand"
+            return True
+        return False
+
+    def _hand_in_front(self, now_ns: int) -> bool:
+        """Whether the hand is seen between the camera and the place where the product was seen last."""
+        hand, place = self._hand, self._last_place
+        if hand is None or place is None or self._awaited_hand(now_ns) is not None:
+            return False
+        if not 0.05 < hand.xyz[2] < place[2] - _BEFORE:
+            return False
+        beside = hand.xyz[:2] - place[:2] * (hand.xyz[2] / place[2])
+        return bool(np.hypot(*beside) < _PALM)
 
     def _follow(self, now: float, now_ns: int) -> None:
         """Move to the phase that the newest data ask for."""
         if self._phase not in ACTIVE:
             return
-        cue = Cue.NO_PICTURE if now > self._picture_due else self._cue(now_ns)
-        if cue is None:
+        if now > self._picture_due:
+            self._advance(Cue.NO_PICTURE, now)
             return
-        self._advance(cue, now)
-        if cue is not Cue.AT_TARGET:
-            self._confirmations = 0
+        if self._phase in (Phase.BLOCKED, Phase.WRONG_ITEM) and self._said_in_phase and self._pacing.free(now):
+            self._advance(Cue.ACTED, now)
+        cue = self._cue_of_grasp(now) if self._phase is Phase.CONFIRM else self._cue(now_ns)
+        if cue is not None:
+            self._advance(cue, now)
+
+    def _cue_of_grasp(self, now: float) -> Cue | None:
+        """Whether the pack in the hand is another one. That it is the right one is said first, then it is so."""
+        grasp = self._grasp
+        asked = self._asked_of_pack > len(_LOOKS)
+        untold = asked and now >= self._spoken.get("confirm", now) + self.settings.confirm_every
+        return Cue.REFUTED if grasp is None or grasp.verdict is Verdict.REFUTED or untold else None
 
     def _advance(self, cue: Cue, now: float) -> None:
         phase = after(self._phase, cue)
         if phase is not self._phase:
+            self._leave(self._phase, phase, now)
             self._phase, self._phase_since, self._said_in_phase = phase, now, 0
-        if phase in (Phase.AIM, Phase.REACH, Phase.CONFIRM):
+        if phase in (Phase.AIM, Phase.REACH, Phase.CONTACT):
             self._absent_said = False
+            self._tour.restart()
 
-    def _count_confirmation(self, now_ns: int) -> None:
-        """Count a sighting with the hand at the product; each has to rest on a hand position of its own.
+    def _leave(self, before: Phase, phase: Phase, now: float) -> None:
+        """What a change of phase puts an end to."""
+        if before is Phase.CONTACT:
+            self._rest_at = None
+        if phase is Phase.WRONG_ITEM and self._grasp is not None and self._grasp.doubted:
+            self._candidates.refuse(self._grasp.product, now, self._grasp.verdict is Verdict.REFUTED)
+        if phase not in (Phase.CONFIRM, Phase.WRONG_ITEM, Phase.STALE):
+            self._grasp = None
+
+    def _count_rest(self, now_ns: int) -> None:
+        """Count the sightings with the hand at the product; each has to rest on a hand position of its own.
 
         A hand that is only passing is not at the product: the count begins anew. So it does while a second look is on
         its way, or says that this is another product.
         """
-        sighting, hand = self._sighting, self._hand
-        if self._phase is not Phase.CONFIRM or sighting is None or hand is None:
+        sighting, hand = self._fresh_sighting(now_ns), self._hand
+        if self._phase is not Phase.CONTACT or sighting is None or hand is None:
             return
-        view = self._view(now_ns)
-        doubted = sighting.verified in (Verified.PENDING, Verified.NO)
-        if doubted or not sighting.probability >= self.settings.confirm_probability:
-            self._confirmations = 0
-        elif view is not None and hand.stamp_ns != self._confirmed_by_ns:
-            if self._confirmations == 0 or _apart(view.offset, self._confirmed_at) > _STILL:
-                self._confirmations, self._confirmed_at = 0, view.offset
-            self._confirmations += 1
-            self._confirmed_by_ns = hand.stamp_ns
+        view, goal, rest = self._view(now_ns), self._goal(sighting), self._rest_at
+        if view is None or goal is None or sighting.verified is Verified.NO:
+            self._rest_at = None
+        elif rest is None or _apart(view.offset, rest.offset) > _STILL:
+            self._rest_at = _Rest(view.offset, hand.stamp_ns)
+        elif hand.stamp_ns != rest.stamp_ns:
+            self._rest_at = _Rest(rest.offset, hand.stamp_ns, rest.many + 1)
+            if rest.many + 1 >= self.settings.contact_frames:
+                self._grasp = Grasp(self.settings, hand.xyz, goal, self._trying, self._candidates.compared)
+                self._asked_of_pack = 0
+                self._advance(Cue.AT_REST, self._stopwatch.seconds)
+
+    def _look_at_hand(self, now: float, now_ns: int) -> None:
+        """Take in what a sighting says of the pack that the person was asked to take."""
+        sighting, hand = self._fresh_sighting(now_ns), self._hand
+        if self._phase is not Phase.CONFIRM or self._grasp is None or sighting is None or hand is None:
+            return
+        if self._awaited_hand(now_ns) is None:
+            self._grasp.look(sighting, hand.xyz, hand.stamp_ns)
+            self._follow(now, now_ns)
 
     # What to say of it
 
@@ -383,6 +522,8 @@ class Guide:
         if self._phase not in ACTIVE:
             return None
         self._forget_dropped(now)
+        if self._phase is not Phase.STALE and not self._pacing.speech_over(now):
+            return None
         saying = self._confirmation(now_ns) or self._saying(now, now_ns)
         if saying is None or not self._turn_of(saying, now, now_ns):
             return None
@@ -405,13 +546,14 @@ class Guide:
         return free and (spoken is None or now >= spoken + saying.again_after)
 
     def _confirmation(self, now_ns: int) -> _Saying | None:
-        if self._phase is not Phase.CONFIRM or self._confirmations < self.settings.confirm_frames:
+        """That it is the one, when the newest picture still says so."""
+        sighting, grasp = self._fresh_sighting(now_ns), self._grasp
+        if self._phase is not Phase.CONFIRM or grasp is None or grasp.verdict is not Verdict.CONFIRMED:
             return None
-        view = self._view(now_ns)
-        if view is None or view.move is not None:
+        if sighting is None or self._hand is None or self._awaited_hand(now_ns) is not None:
             return None
         text = self.phrases.say("done", name=self._target_name)
-        return _Saying(text, "done", 0.0, 0.0, stamp_ns=view.stamp_ns, soon=True)
+        return _Saying(text, "done", 0.0, 0.0, stamp_ns=min(sighting.stamp_ns, self._hand.stamp_ns), soon=True)
 
     def _saying(self, now: float, now_ns: int, asked: bool = False) -> _Saying | None:
         """What could be said in this phase; ``asked`` leaves out the time that a phase is given to settle."""
@@ -423,10 +565,12 @@ class Guide:
             return None
         settled = math.inf if asked else now - self._phase_since
         speak: dict[Phase, Callable[[], _Saying | None]] = {
-            Phase.SEARCH: lambda: self._scan(sighting, settled >= self.settings.search_settle),
-            Phase.ABSENT: lambda: self._absent(sighting, asked),
-            Phase.LOST: lambda: self._lost() if settled >= self.settings.lost_settle else None,
+            Phase.SEARCH: lambda: self._scan(sighting, settled, now),
+            Phase.ABSENT: lambda: self._absent(sighting, asked, now),
+            Phase.LOST: lambda: self._lost(sighting) if settled >= self.settings.lost_settle else None,
             Phase.AMBIGUOUS: lambda: self._ambiguous(sighting) if settled >= self.settings.ambiguous_settle else None,
+            Phase.BLOCKED: lambda: self._way_out(),
+            Phase.WRONG_ITEM: lambda: self._wrong_item(sighting),
         }
         if self._phase in speak:
             return speak[self._phase]()
@@ -434,7 +578,9 @@ class Guide:
         if awaited is not None:
             return self._notice("hand_lost", "hand_lost") if asked or awaited > self.settings.hand_timeout else None
         if self._phase is Phase.CONFIRM:
-            return self._notice("contact", "confirm") if settled >= self.settings.confirm_settle else None
+            return self._request()
+        if self._phase is Phase.CONTACT:
+            return self._notice("contact", "contact") if settled >= self.settings.contact_settle else None
         view = self._view(now_ns)
         return self._direction(view, view.move) if view is not None and view.move is not None else None
 
@@ -442,23 +588,81 @@ class Guide:
         text = self.phrases.say(key, **values)
         return _Saying(text, topic, self.settings.notice_every, self.settings.reaction, soon=True)
 
-    def _scan(self, sighting: TargetSighting, settled: bool) -> _Saying | None:
-        if not settled:
+    def _scan(self, sighting: TargetSighting, settled: float, now: float) -> _Saying | None:
+        """The next turn of the camera, once this view was looked over or had its time."""
+        settings = self.settings
+        every = settings.absent_scan_every if self._absent_said else settings.scan_every
+        since = now - self._spoken.get("scan", now - settled)
+        if not self._tour.looked and since >= (every if self._said_in_phase else settings.search_settle):
+            self._tour.look()
+        if self._tour.next is None and self._tour.looked and sighting.decision is not Decision.ABSENT:
+            self._tour.restart()
+        turn = self._tour.next
+        if turn is None or not (self._tour.looked or math.isinf(settled)):
             return None
-        every = self.settings.absent_scan_every if self._absent_said else self.settings.scan_every
-        text = self.phrases.say(f"scan.{_SCAN[self._scans % len(_SCAN)]}")
-        return _Saying(text, "scan", every, self.settings.reaction, sighting.stamp_ns, fades=True, urgency=Urgency.LOW)
+        text = self.phrases.say(f"scan.{turn.way}")
+        pause = settings.reaction + _TURN
+        return _Saying(text, "scan", 0.0, pause, sighting.stamp_ns, fades=True, urgency=Urgency.LOW)
 
-    def _absent(self, sighting: TargetSighting, asked: bool) -> _Saying | None:
+    def _absent(self, sighting: TargetSighting, asked: bool, now: float) -> _Saying | None:
         if self._absent_said and not asked:
-            return self._scan(sighting, True)
+            return self._scan(sighting, now - self._phase_since, now)
         return self._notice("absent", "absent", name=self._target_name)
 
-    def _lost(self) -> _Saying:
+    def _way_out(self) -> _Saying | None:
+        """What to do about what stands in the way; said once."""
+        if self._said_in_phase:
+            return None
+        saying = self._notice(f"blocked.{self._obstacle or 'obstacle'}", "blocked")
+        return replace(saying, pause=self.settings.reaction + _STEP_ASIDE)
+
+    def _request(self) -> _Saying:
+        """Take it; then, once it was lifted, how to hold it so that it can be told."""
+        grasp, settings = self._grasp, self.settings
+        looks = self._asked_of_pack - 1
+        key = "confirm.lift" if looks < 0 or grasp is None or not grasp.lifted else _LOOKS[min(looks, len(_LOOKS) - 1)]
+        again = settings.confirm_every if grasp is not None and grasp.lifted else settings.lift_again_after
+        pause = settings.reaction + (_TAKE if key == "confirm.lift" else 0.0)
+        return replace(self._notice(key, "confirm"), again_after=again, pause=pause)
+
+    def _wrong_item(self, sighting: TargetSighting) -> _Saying | None:
+        """That it is another one, and on which side of it the right one is, if that is seen; said once."""
+        grasp = self._grasp
+        if self._said_in_phase or grasp is None:
+            return None
+        pause = self.settings.reaction + _PUT_BACK
+        if grasp.verdict is not Verdict.REFUTED:
+            return replace(self._notice("confirm.untold", "wrong", name=self._target_name), pause=pause)
+        goal = self._goal(sighting)
+        side = "unknown" if goal is None else side_of(grasp.home, _position(goal))
+        saying = replace(self._notice(f"wrong.{side}", "wrong"), pause=pause)
+        return saying if side == "unknown" else replace(saying, stamp_ns=sighting.stamp_ns, fades=True)
+
+    def _lost(self, sighting: TargetSighting) -> _Saying:
+        """Turn to where it left the picture; if it was in the middle, hold still, then move back."""
+        side = self._left_by()
+        if side is not None and not self._said_in_phase:
+            pause = self.settings.reaction + _TURN
+            text = self.phrases.say(f"scan.{side}")
+            return _Saying(text, "lost", self.settings.notice_every, pause, sighting.stamp_ns, fades=True, soon=True)
         return self._notice("lost.again" if self._said_in_phase else "lost.first", "lost")
 
+    def _left_by(self) -> str | None:
+        """The side of the picture by which the product went out of it; None when it was seen in the middle last."""
+        if self._last_place is None:
+            return None
+        across, down = (math.degrees(math.atan2(v, self._last_place[2])) for v in self._last_place[:2])
+        if max(abs(across), abs(down)) < _EDGE:
+            return None
+        if abs(across) >= abs(down):
+            return "right" if across > 0 else "left"
+        return "down" if down > 0 else "up"
+
     def _ambiguous(self, sighting: TargetSighting) -> _Saying:
+        """With a hand in view the likelier one is tried; without, the person hears which two there are."""
         closer = self._notice("ambiguous.closer", "ambiguous")
+        if self._hand is not None and not self._trying and sighting.product is not None:
+            return self._notice("ambiguous.try", "try")
         if self._said_in_phase % 2:
             return closer
         return replace(closer, text=doubt(sighting, self.phrases), stamp_ns=sighting.stamp_ns, fades=True)
@@ -490,7 +694,9 @@ class Guide:
         stamp_ns = min(stamp_ns, now_ns)
         valid_until_ns = stamp_ns + FRESH_NS if saying.fades else now_ns + _NOTICE_NS
         length = speech_seconds(saying.text, self.settings.speech_rate_wpm)
-        self._planner.told(self._rest(now, now_ns), saying.move)
+        rest = self._rest(now, now_ns)
+        self._planner.told(rest, saying.move)
+        self._progress.told(rest, saying.move)
         self._pacing.begin(length, saying.pause, now, (valid_until_ns - now_ns) / 1e9 + _REPORT_SECONDS)
         self._remember(saying, now + length)
         self._sequence += 1
@@ -518,7 +724,11 @@ class Guide:
         self._last_topic = saying.topic
         self._spoken[saying.topic] = spoken
         self._said_in_phase += 1
-        self._scans += saying.topic == "scan"
+        lifted = self._grasp is not None and self._grasp.lifted
+        self._asked_of_pack += saying.topic == "confirm" and (lifted or not self._asked_of_pack)
+        self._trying = self._trying or saying.topic == "try"
+        if saying.topic == "scan":
+            self._tour.turn()
         self._absent_said = self._absent_said or saying.topic == "absent"
 
     def _forget_dropped(self, now: float) -> None:
@@ -526,8 +736,12 @@ class Guide:
         if self._pacing.dropped(now):
             self._pacing.cut(now)
             self._spoken.pop(self._last_topic, None)
+            self._said_in_phase = max(0, self._said_in_phase - 1)
             self._absent_said = self._absent_said and self._last_topic != "absent"
-            self._scans -= self._last_topic == "scan"
+            self._asked_of_pack -= self._last_topic == "confirm"
+            self._trying = self._trying and self._last_topic != "try"
+            if self._last_topic == "scan":
+                self._tour.undo()
             self._last_topic = ""
 
 
@@ -535,9 +749,21 @@ def _apart(one: Offset, other: Offset) -> float:
     return math.dist((one.x, one.y, one.z), (other.x, other.y, other.z))
 
 
-def _position(sighting: TargetSighting) -> npt.NDArray[np.float64] | None:
-    """The product's position when it is known, finite and in front of the camera."""
-    position = sighting.product.position if sighting.product is not None else None
+def side_of(place: npt.NDArray[np.float64], goal: npt.NDArray[np.float64] | None) -> str:
+    """On which side of a place (3,) another one is: left, right, up, down, or unknown when it is the same."""
+    if goal is None:
+        return "unknown"
+    across, down = (float(value) for value in (goal - place)[:2])
+    if max(abs(across), abs(down)) < _STILL:
+        return "unknown"
+    if abs(across) >= abs(down):
+        return "right" if across > 0 else "left"
+    return "down" if down > 0 else "up"
+
+
+def _position(product: TrackedProduct) -> npt.NDArray[np.float64] | None:
+    """A product's position when it is known, finite and in front of the camera."""
+    position = product.position
     if position is None:
         return None
     xyz = np.asarray(position.xyz, np.float64)

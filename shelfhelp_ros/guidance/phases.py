@@ -18,10 +18,13 @@ class Phase(str, Enum):
     SEARCH = "search"
     AIM = "aim"
     REACH = "reach"
+    CONTACT = "contact"
     CONFIRM = "confirm"
     DONE = "done"
     LOST = "lost"
     AMBIGUOUS = "ambiguous"
+    BLOCKED = "blocked"
+    WRONG_ITEM = "wrong_item"
     ABSENT = "absent"
     STALE = "stale"
     STOPPED = "stopped"
@@ -37,43 +40,57 @@ class Cue(str, Enum):
     OFF_AXIS = "off to a side"
     AHEAD = "straight ahead"
     AT_TARGET = "hand at the product"
-    CONFIRMED = "confirmed"
     OUT_OF_VIEW = "out of view"
     LOOK_ALIKES = "look-alikes"
     NOT_ON_SHELF = "not on this shelf"
+    OBSTRUCTED = "something in the way"
+    AT_REST = "hand rests there"
+    CONFIRMED = "verified in the hand"
+    REFUTED = "another one in the hand"
+    ACTED = "done as asked"
     NO_PICTURE = "no picture"
+    STILL_TAKEN = "picture again, pack still taken"
 
 
-#: The phases in which a product is being looked for.
-ACTIVE = (
+#: Phases in which the newest picture decides what comes next.
+GUIDED = (
     Phase.SEARCH,
     Phase.AIM,
     Phase.REACH,
-    Phase.CONFIRM,
+    Phase.CONTACT,
     Phase.LOST,
     Phase.AMBIGUOUS,
     Phase.ABSENT,
     Phase.STALE,
 )
 
+#: The phases in which a product is being looked for.
+ACTIVE = (*GUIDED, Phase.CONFIRM, Phase.BLOCKED, Phase.WRONG_ITEM)
+
 _REQUESTS = {Cue.START: Phase.SEARCH, Cue.CLEAR: Phase.IDLE, Cue.STOP: Phase.STOPPED}
+
+_ALWAYS = {**_REQUESTS, Cue.NO_PICTURE: Phase.STALE}
 
 _SEEN = {
     Cue.NOT_SEEN_YET: Phase.SEARCH,
     Cue.OFF_AXIS: Phase.AIM,
     Cue.AHEAD: Phase.REACH,
-    Cue.AT_TARGET: Phase.CONFIRM,
+    Cue.AT_TARGET: Phase.CONTACT,
     Cue.OUT_OF_VIEW: Phase.LOST,
     Cue.LOOK_ALIKES: Phase.AMBIGUOUS,
     Cue.NOT_ON_SHELF: Phase.ABSENT,
-    Cue.NO_PICTURE: Phase.STALE,
+    Cue.OBSTRUCTED: Phase.BLOCKED,
 }
 
 TRANSITIONS: Mapping[Phase, Mapping[Cue, Phase]] = MappingProxyType(
     {
         Phase.IDLE: _REQUESTS,
-        **{phase: {**_REQUESTS, **_SEEN} for phase in ACTIVE},
-        Phase.CONFIRM: {**_REQUESTS, **_SEEN, Cue.CONFIRMED: Phase.DONE},
+        **{phase: {**_ALWAYS, **_SEEN} for phase in GUIDED},
+        Phase.CONTACT: {**_ALWAYS, **_SEEN, Cue.AT_REST: Phase.CONFIRM},
+        Phase.STALE: {**_ALWAYS, **_SEEN, Cue.STILL_TAKEN: Phase.CONFIRM},
+        Phase.CONFIRM: {**_ALWAYS, Cue.CONFIRMED: Phase.DONE, Cue.REFUTED: Phase.WRONG_ITEM},
+        Phase.BLOCKED: {**_ALWAYS, Cue.ACTED: Phase.SEARCH},
+        Phase.WRONG_ITEM: {**_ALWAYS, Cue.ACTED: Phase.SEARCH},
         Phase.DONE: _REQUESTS,
         Phase.STOPPED: _REQUESTS,
     }
@@ -86,21 +103,23 @@ def after(phase: Phase, cue: Cue) -> Phase:
 
 
 def diagram() -> str:
-    """The table as a Mermaid flowchart; an arrow that leaves every active phase is drawn once, from a common node."""
-    active = " · ".join(phase.value for phase in ACTIVE)
-    lines = ["flowchart LR", f'    looking(["while looking: {active}"])']
+    """The table as a Mermaid flowchart; an arrow that leaves every phase of a group is drawn once, from a node of the
+    group's."""
+    groups = {"looking": ACTIVE, "guided": GUIDED}
+    words = {"looking": "while looking: all but idle, done, stopped", "guided": " · ".join(p.value for p in GUIDED)}
+    lines = ["flowchart LR", *(f'    {name}(["{text}"])' for name, text in words.items())]
     lines += [f"    {phase.value}" for phase in Phase]
     for cue in Cue:
         sources = {phase: row[cue] for phase, row in TRANSITIONS.items() if cue in row}
         for target in dict.fromkeys(sources.values()):
             leaving = [phase for phase, reached in sources.items() if reached is target]
-            shared = all(phase in leaving for phase in ACTIVE)
-            if shared:
-                lines.append(f"    looking -- {cue.value} --> {target.value}")
+            group = next((name for name, phases in groups.items() if set(phases) <= set(leaving)), None)
+            if group is not None:
+                lines.append(f"    {group} -- {cue.value} --> {target.value}")
             lines += [
                 f"    {phase.value} -- {cue.value} --> {target.value}"
                 for phase in leaving
-                if not (shared and phase in ACTIVE) and phase is not target
+                if not (group and phase in groups[group]) and phase is not target
             ]
     return "\n".join(lines) + "\n"
 

@@ -1,8 +1,7 @@
 """One search without pictures: the real guide, a clock of its own, measured perception and a person who listens.
 
-Nothing is rendered. What perception would say comes from the truth and from the errors that were measured on rendered
-frames (``perception_noise``). There is no hand tracker to measure yet: a hand is seen ten times a second, 80 ms late
-and with an error of 1 cm.
+Nothing is rendered: see ``fast_perception`` for what perception says. A hand is seen ten times a second, 80 ms late and
+with an error of 1 cm, which is assumed.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from shelfhelp_ros.guidance.guide import Guide
 from shelfhelp_ros.guidance.instruction import Instruction, Urgency
@@ -21,41 +19,39 @@ from shelfhelp_ros.guidance.phases import Phase
 from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.planner import Planner
 from shelfhelp_ros.guidance.settings import FRESH_NS, GuidanceSettings
-from shelfhelp_ros.sightings import Decision, Position, TargetSighting, TrackedProduct
-from shelfhelp_ros.simulation.hearing import movements_asked_for
+from shelfhelp_ros.sightings import TargetSighting
+from shelfhelp_ros.simulation.fast_perception import NAME, Perception
+from shelfhelp_ros.simulation.hearing import Gesture, movements_asked_for
 from shelfhelp_ros.simulation.listeners import Hand, Person, rotation
-from shelfhelp_ros.simulation.perception_noise import PerceptionNoise, PerceptionRun
-from shelfhelp_ros.simulation.racks import HALF_VIEW, TWIN, WANTED, Rack, Scene, Vector
+from shelfhelp_ros.simulation.perception_noise import PerceptionNoise
+from shelfhelp_ros.simulation.racks import HALF_VIEW, WANTED, Scene, Vector
 from shelfhelp_ros.simulation.shopper import turn_asked_for
 
 TICK = 0.05
 START_NS = 10**15
-NAME = "Oat drink"
 LIMIT = 90.0
-#: Seconds that a hand has after "That's it" to touch something.
-TOUCH = 6.0
+#: Seconds that it takes to say "That's it".
+YES = 0.6
 HAND_PERIOD, HAND_LATENCY, HAND_ERROR, HAND_HIDDEN = 0.1, 0.08, 0.01, 1.5
-#: Where a hand is held that is asked to be held in front of the camera, in the optical frame.
-SHOWN = np.array([0.0, 0.05, 0.4])
+#: Where a hand is held that is to be shown, one that shows a pack, and one that shows it closer, in the optical frame.
+SHOWN = {
+    Gesture.SHOW_HAND: np.array([0.0, 0.05, 0.4]),
+    Gesture.TAKE: np.array([0.0, 0.1, 0.42]),
+    Gesture.CLOSER: np.array([0.0, 0.09, 0.3]),
+}
 VOICE_DELAY = 0.03
-#: Half the picture as tangents, less a margin for a product that is cut off.
-VIEW = HALF_VIEW - 0.05
 TURN_SPEED, TURN_LIMIT = 25.0, 45.0
 #: A slow turn goes on for longer.
 SWEEP = 1.7
-#: Half the width of a hand, metres.
-_PALM = 0.045
-#: A verdict holds until it is drawn anew, with this chance a frame: errors come in runs.
-_RENEWED = 0.3
-_LOST_FOR, _ABSENT_AFTER = 10.0, 3.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one search. ``success``: the wanted product is touched after "That's it", or it is not there and the
-    person was told so. ``instructions`` are sentences after the opening one; ``seconds`` run to the touch, or to the
-    end of that sentence. ``stale`` counts directions that began on data older than 300 ms, ``overlaps`` those that
-    began while another was spoken, ``neighbours`` touches of other products on the way.
+    """What came of one search. ``success``: the wanted product is in the hand when "That's it" is said, or it is not
+    there and the person was told so. ``instructions`` are sentences after the opening one; ``seconds`` run to the end
+    of those words. ``wrong_item``: it was said of another product. ``stale`` counts directions that began on data older
+    than 300 ms, ``overlaps`` those that began while another was spoken, ``neighbours`` touches of other products on the
+    way, ``put_back`` other products that were taken and found out.
     """
 
     outcome: str
@@ -67,6 +63,7 @@ class Outcome:
     stale: int
     overlaps: int
     neighbours: int
+    put_back: int
     path: float
     straight: float
     said: tuple[tuple[float, str], ...] = ()
@@ -150,14 +147,15 @@ class FastEpisode:
         self._hidden_until = -1.0
         self._heard_with = -math.inf
         self._said: list[tuple[float, str]] = []
-        self._stale = self._overlaps = self._neighbours = 0
+        self._stale = self._overlaps = self._neighbours = self._put_back = 0
         self._touching: int | None = None
+        self._holding: int | None = None
+        self._done_at: float | None = None
 
     def run(self) -> Outcome:
         straight = self._straight()
         self._hear(self._guide.start(NAME, self._now_ns))
         next_hand = 0.0
-        done_at: float | None = None
         while self._now < LIMIT:
             self._deliver(self._now + TICK)
             self._live()
@@ -169,14 +167,11 @@ class FastEpisode:
                 next_hand = self._now + HAND_PERIOD
                 self._look_at_hand()
             self._hear(self._guide.tick(self._now_ns))
-            if done_at is None and self._guide.phase is Phase.DONE:
-                done_at = self._now
-                self._touching = None
-            if done_at is not None and (self._touching is not None or self._now > done_at + TOUCH):
+            if self._done_at is not None and self._now >= self._done_at + YES:
                 break
             if self._told_absent() and not self._voice.sounding:
                 break
-        return self._outcome(done_at is not None, straight)
+        return self._outcome(self._done_at is not None, straight)
 
     @property
     def _now_ns(self) -> int:
@@ -191,16 +186,19 @@ class FastEpisode:
         if self._scene.moves is not None and self._now - TICK < self._scene.moves[0] <= self._now:
             self._rack = self._rack.moved(self._scene.moves[1])
         self._hand.step(self._now, TICK, self._rack)
-        touched = self._hand.touched
-        if touched is not None and touched != self._touching and touched != WANTED:
-            self._neighbours += self._guide.phase is not Phase.DONE
-        self._touching = touched
+        touched, held = self._product(self._hand.touched), self._product(self._hand.held)
+        self._neighbours += touched not in (None, self._touching, WANTED)
+        self._put_back += held is None and self._holding not in (None, WANTED)
+        self._touching, self._holding = touched, held
         voice = self._voice
         if voice.sounding and self._now >= voice.ends:
             voice.sounding = False
             self._guide.on_speaking(False, self._now_ns)
         elif voice.instruction is not None and self._now >= voice.begins:
             self._begin_to_speak(voice.instruction)
+
+    def _product(self, pack: int | None) -> int | None:
+        return None if pack is None else int(self._rack.products[pack])
 
     def _hear(self, instruction: Instruction | None) -> None:
         """An instruction goes to the voice; it begins a moment later."""
@@ -237,12 +235,12 @@ class FastEpisode:
             slowly = SWEEP if "slowly" in words else 1.0
             self._camera.ask((turn[0] * slowly, turn[1] * slowly))
             return
-        if "in front of the camera" in instruction.text:
-            self._hand.show(self._camera.position + self._camera.rotation @ SHOWN, voice.ends)
-            return
-        # "That's it" is enough to go on; what follows is not waited for.
-        ends = self._now + (0.6 if instruction.phase is Phase.DONE else length)
-        self._hand.hear(instruction.text, instruction.phase.value, self._camera.rotation, self._now, ends)
+        if instruction.phase is Phase.DONE:
+            self._done_at = self._now
+        camera = self._camera
+        shown = {gesture: camera.position + camera.rotation @ point for gesture, point in SHOWN.items()}
+        ends = self._now + length
+        self._hand.hear(instruction.text, instruction.phase.value, camera.rotation, self._now, ends, shown)
 
     def _check_fresh(self, instruction: Instruction, begins_ns: int) -> None:
         """By our own books: how old is what a direction can rest on at best, and what it says it rests on."""
@@ -262,7 +260,8 @@ class FastEpisode:
 
     def _look(self) -> None:
         """A picture is taken as soon as perception is done with the one before; its verdict comes a while later."""
-        sighting = self._perception.sight(self._scene, self._rack, self._camera.sees, self._hand.position, self._now)
+        camera = self._camera
+        sighting = self._perception.sight(self._scene, self._rack, camera.sees, camera.turn, self._hand, self._now)
         due = self._now + self._perception.latency()
         self._sightings.append((due, replace(sighting, stamp_ns=self._now_ns)))
 
@@ -294,25 +293,21 @@ class FastEpisode:
         return not self._scene.present and any("not on this shelf" in text for _, text in self._said)
 
     def _outcome(self, confirmed: bool, straight: float) -> Outcome:
-        wrong = confirmed and self._touching is not None and self._touching != WANTED
+        right = confirmed and self._holding == WANTED
         told_absent = self._told_absent() and not confirmed
-        success = told_absent or (confirmed and self._touching == WANTED)
-        if success:
-            outcome = "absent" if told_absent else "done"
-        elif wrong:
-            outcome = "wrong product"
-        else:
-            outcome = "not touched" if confirmed else "timeout"
+        success = told_absent or right
+        outcome = "absent" if told_absent else "done" if right else "wrong product" if confirmed else "timeout"
         return Outcome(
             outcome=outcome,
             success=success,
             cause="" if success else self._cause(outcome),
             seconds=round(self._now, 2),
             instructions=len(self._said) - 1,
-            wrong_item=wrong,
+            wrong_item=confirmed and not right,
             stale=self._stale,
             overlaps=self._overlaps,
             neighbours=self._neighbours,
+            put_back=self._put_back,
             path=round(self._hand.path, 3),
             straight=round(straight, 3),
             said=tuple(self._said),
@@ -321,112 +316,15 @@ class FastEpisode:
     def _cause(self, outcome: str) -> str:
         perception = self._perception
         if outcome == "wrong product":
-            return "perception took another product for it" if perception.mistaken else "the hand slipped to another"
+            return "another product was taken for it"
         if not self._scene.present:
             return "never called absent"
+        if self._untold:
+            return "could not tell what was in the hand"
         if perception.found_at is None:
             return "asked which of two look-alikes" if perception.doubted else "never found"
-        return "the hand touched nothing" if outcome == "not touched" else "not at the product in time"
+        return "not in the hand in time"
 
-
-class Perception:
-    """Verdicts on the target from the truth, with the errors of one measured run.
-
-    ``found_at``: seconds when it was last found, None before; ``mistaken``: that was another product; ``doubted``: it
-    was *ambiguous* at some time.
-    """
-
-    def __init__(self, noise: PerceptionNoise, run: PerceptionRun, rng: np.random.Generator) -> None:
-        self._noise, self._run, self._rng = noise, run, rng
-        self._in_view = 0.0
-        self._last: float | None = None
-        self._verdict = ""
-        self._covered = False
-        self.found_at: float | None = None
-        self.mistaken = self.doubted = False
-        self._spread = math.log(noise.latency_p95 / noise.latency) / 1.645
-
-    def latency(self) -> float:
-        """Seconds from a picture to its verdict: log-normal through the measured median and 95th percentile."""
-        return float(self._noise.latency * math.exp(self._spread * self._rng.standard_normal()))
-
-    def sight(
-        self, scene: Scene, rack: Rack, sees: Callable[[Vector], Vector], hand: Vector, now: float
-    ) -> TargetSighting:
-        """The verdict on the picture taken at ``now``; its stamp is for the caller to set."""
-        wanted = self._visible(rack, WANTED, sees)
-        decoy = self._decoy(rack, sees)
-        seconds = 0.0 if self._last is None else now - self._last
-        self._last = now
-        looked_at = wanted if wanted is not None else decoy if not scene.present else None
-        self._in_view = self._in_view + seconds if looked_at is not None else 0.0
-        if looked_at is None:
-            return self._unseen(now)
-        covered = wanted is not None and _covers(sees(hand), wanted)
-        verdict = self._drawn(covered)
-        first = self._run.first_found
-        if self.found_at is None and verdict in ("found", "wrong") and (first is None or self._in_view < first):
-            verdict = "absent" if first is None else "searching"
-        if verdict == "absent" and self._in_view < _ABSENT_AFTER:
-            verdict = "searching"
-        return self._said(verdict, wanted, decoy, now)
-
-    def _drawn(self, covered: bool) -> str:
-        if not self._verdict or covered != self._covered or self._rng.random() < _RENEWED:
-            self._verdict = (self._run.covered if covered else self._run.clear).draw(self._rng)
-        self._covered = covered
-        return self._verdict
-
-    def _unseen(self, now: float) -> TargetSighting:
-        if self.found_at is not None and now - self.found_at < _LOST_FOR:
-            return _sighting(Decision.LOST)
-        return _sighting(Decision.SEARCHING)
-
-    def _said(self, verdict: str, wanted: Vector | None, decoy: Vector | None, now: float) -> TargetSighting:
-        if verdict == "found" and wanted is not None:
-            self.found_at, self.mistaken = now, False
-            return _sighting(Decision.FOUND, self._measured(wanted))
-        if verdict in ("found", "wrong") and decoy is not None:
-            self.found_at, self.mistaken = now, True
-            return _sighting(Decision.FOUND, self._measured(decoy))
-        if verdict == "ambiguous" and decoy is not None:
-            self.doubted = True
-            other = wanted if wanted is not None else decoy
-            return _sighting(Decision.AMBIGUOUS, self._measured(other), self._measured(decoy))
-        decisions = {"absent": Decision.ABSENT, "lost": Decision.LOST}
-        return _sighting(decisions.get(verdict, Decision.SEARCHING))
-
-    def _measured(self, point: Vector) -> Vector:
-        return np.asarray(point + self._run.offset + self._run.jitter * self._rng.standard_normal(3))
-
-    def _visible(self, rack: Rack, product: int, sees: Callable[[Vector], Vector]) -> Vector | None:
-        """The pack of a product nearest to the camera's axis, in the optical frame; None when none is in view."""
-        seen = [sees(point) for point in rack.points(product)]
-        seen = [p for p in seen if p[2] > 0.1 and abs(p[0]) < VIEW[0] * p[2] and abs(p[1]) < VIEW[1] * p[2]]
-        return min(seen, key=lambda p: float(math.hypot(p[0], p[1]) / p[2]), default=None)
-
-    def _decoy(self, rack: Rack, sees: Callable[[Vector], Vector]) -> Vector | None:
-        """What is taken for the wanted product when something is: its near-duplicate, else the pack in the middle."""
-        others = [int(p) for p in np.unique(rack.products) if p not in (WANTED, TWIN)]
-        for product in (TWIN, others[len(others) // 2]):
-            if (seen := self._visible(rack, product, sees)) is not None:
-                return seen
-        return None
-
-
-def _covers(hand: Vector, product: Vector) -> bool:
-    """Whether a hand stands before the middle of a product, both in the optical frame."""
-    if not 0.05 < hand[2] < product[2] - 0.05:
-        return False
-    return bool(np.abs(hand[:2] / hand[2] - product[:2] / product[2]).max() < _PALM / hand[2])
-
-
-def _sighting(decision: Decision, product: Vector | None = None, runner_up: Vector | None = None) -> TargetSighting:
-    seen, other = (None if point is None else _product(point) for point in (product, runner_up))
-    return TargetSighting(0, "camera", "wanted", NAME, decision, 0.95, seen, other)
-
-
-def _product(xyz: npt.NDArray[np.float64]) -> TrackedProduct:
-    box = np.zeros(4, np.float32)
-    position = Position(xyz, np.eye(3) * 1e-4)
-    return TrackedProduct(1, box, 0.9, "wanted", NAME, 0.9, xyz / np.linalg.norm(xyz), position)
+    @property
+    def _untold(self) -> bool:
+        return any("cannot tell" in text for _, text in self._said)

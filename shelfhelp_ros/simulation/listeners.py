@@ -7,14 +7,16 @@ the right, y down, z towards the shelf.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from shelfhelp_ros.guidance.gains import AXIS_SPREAD, PERSON_SPREAD
-from shelfhelp_ros.simulation.hearing import Asked, movements_asked_for
+from shelfhelp_ros.simulation.hearing import Asked, Gesture, gesture_asked_for, movements_asked_for
 from shelfhelp_ros.simulation.racks import Rack
+from shelfhelp_ros.simulation.shopper import STOPPING_PHASES
 
 Vector = npt.NDArray[np.float64]
 
@@ -29,6 +31,10 @@ _FINAL_REACH = 0.2
 #: Seconds that a movement takes however short it is.
 _SETTLE = 0.2
 _BETWEEN_HALVES = 0.2
+#: Seconds to close the fingers around a pack, or to let it go; metres that the hand goes back then, or is lowered.
+_GRASP, _BACK, _LOWERED = 0.5, 0.05, 0.15
+#: How exactly a pack or a hand is held where the camera sees it, metres.
+_SHOWING = 0.05
 
 
 @dataclass(frozen=True)
@@ -129,21 +135,36 @@ class _Stroke:
 
 
 class Hand:
-    """The hand of a person: hears sentences, moves after a while, drifts, and is stopped by what it touches."""
+    """The hand of a person: hears sentences, moves after a while, drifts, and is stopped by what it touches.
+
+    ``touched`` and ``held`` are indices of packs; ``lifted`` says that it went to where the camera sees it, with or
+    without a pack, and ``closer`` that it was asked to come closer there.
+    """
 
     def __init__(self, person: Person, position: Vector, rng: np.random.Generator) -> None:
         self.person = person
         self.position: Vector = np.array(position, np.float64)
         self.path = 0.0
         self.touched: int | None = None
+        self.held: int | None = None
+        self.lifted = self.closer = False
+        self._shown: Mapping[Gesture, Vector] = {}
+        self._grip: Vector = self.position
+        self._taking = self._returning = False
         self._rng = rng
         self._strokes: list[_Stroke] = []
         self._creep: Vector | None = None
         self._creep_from = self._creep_until = 0.0
         self._heard: tuple[float, str, str, Vector] | None = None
 
-    def hear(self, text: str, phase: str, camera: Vector, begins: float, ends: float) -> None:
-        """A sentence sounds from ``begins`` to ``ends``; ``camera`` (3, 3) turns its frame into the world's."""
+    def hear(
+        self, text: str, phase: str, camera: Vector, begins: float, ends: float, shown: Mapping[Gesture, Vector]
+    ) -> None:
+        """A sentence sounds from ``begins`` to ``ends``; ``camera`` (3, 3) turns its frame into the world's.
+
+        ``shown``: where (3,) the hand goes that is to be shown, that shows a pack, and that shows it closer.
+        """
+        self._shown = shown
         population, person = self.person.population, self.person
         word = text.lower() in CREEPS or text.lower() == STOP_WORD
         late = person.reaction * float(np.exp(self._rng.normal(0, 0.15)))
@@ -152,12 +173,6 @@ class Hand:
         if not word and self._rng.random() < population.pause:
             late += float(self._rng.uniform(0.5, 2.0))
         self._heard = (ends + (0.6 * late if word else late), text, phase, camera @ person.axes)
-
-    def show(self, point: Vector, ends: float) -> None:
-        """The hand is asked to where the camera sees it, about ``point`` (3,), by a sentence that ends at ``ends``."""
-        self._heard, self._creep = None, None
-        shift = point + 0.06 * self._rng.standard_normal(3) - self.position
-        self._plan([np.asarray(shift)], ends + self.person.reaction)
 
     def cut(self) -> None:
         """What was being said broke off: it is not acted on."""
@@ -179,9 +194,25 @@ class Hand:
                 shift = shift + stroke.shift * (done - stroke.done)
                 stroke.done = done
         self._strokes = [stroke for stroke in self._strokes if stroke.done < 1.0]
-        moved, self.touched = rack.slide(self.position, shift)
+        moved, self.touched = rack.without(self.held).slide(self.position, shift)
         self.path += float(np.linalg.norm(moved - self.position))
         self.position = moved
+        if self._taking and (self.touched is not None or not self._strokes):
+            self._take(now)
+        elif self._returning and not self._strokes:
+            self.held, self._returning = None, False
+            self._plan([np.array([0.0, 0.0, -_BACK])], now + _GRASP)
+
+    def _take(self, now: float) -> None:
+        """Close the fingers around what they touch, if anything, and lift it to where it was asked for."""
+        self._taking, self.held, self._grip = False, self.touched, self.position.copy()
+        self._go(Gesture.TAKE, now + _GRASP)
+
+    def _go(self, gesture: Gesture, now: float) -> None:
+        """Bring the hand to where the camera sees it."""
+        self.lifted, self.closer = gesture is not Gesture.SHOW_HAND, gesture is Gesture.CLOSER
+        shift = self._shown[gesture] + _SHOWING * self._rng.standard_normal(3) - self.position
+        self._plan([np.asarray(shift)], now)
 
     def _act(self, text: str, phase: str, axes: Vector, now: float) -> None:
         if text == STOP_WORD:
@@ -192,14 +223,27 @@ class Hand:
             pace = self.person.population.creep * self.person.gains[axis] * self.person.speed
             pace = pace / self.person.population.speed
             self._creep, self._creep_from, self._creep_until = axes[:, axis] * sign * pace, now, now + _PATIENCE
-        elif phase == "done":
+        elif (gesture := gesture_asked_for(text)) is not None:
             self._creep = None
-            self._plan([axes[:, 2] * _FINAL_REACH], now)
+            if self._rng.random() >= self.person.population.misheard:
+                self._obey(gesture, axes, now)
         elif asked := movements_asked_for(text):
             self._creep = None
             self._plan([self._movement(one, axes) for one in self._understood(asked)], now)
-        elif phase in ("confirm", "lost", "ambiguous", "absent", "stale", "stopped"):
+        elif phase in STOPPING_PHASES:
             self._strokes, self._creep = [], None
+
+    def _obey(self, gesture: Gesture, axes: Vector, now: float) -> None:
+        if gesture is Gesture.TAKE and self.held is None:
+            self._taking = True
+            self._plan([axes[:, 2] * _FINAL_REACH], now)
+        elif gesture in (Gesture.TAKE, Gesture.CLOSER, Gesture.SHOW_HAND):
+            self._go(gesture, now)
+        elif gesture is Gesture.PUT_BACK:
+            self._returning, self.lifted, self.closer = self.held is not None, False, False
+            self._plan([self._grip - self.position] if self.held is not None else [], now)
+        elif gesture is Gesture.LOWER:
+            self._plan([axes[:, 1] * _LOWERED], now)
 
     def _understood(self, asked: tuple[Asked, ...]) -> tuple[Asked, ...]:
         """What arrives of a sentence: all of it, the first half, nothing, or the wrong way."""

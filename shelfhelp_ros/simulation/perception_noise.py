@@ -13,10 +13,12 @@ import numpy.typing as npt
 import yaml
 
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.sightings import Decision
+from shelfhelp_ros.sightings import Decision, Verified
 
 VERSION = 1
 SITUATIONS = ("plain", "twin", "absent")
+#: Where what perception speaks of is while a pack is held up.
+PLACES = ("held", "wanted", "other", "nothing")
 #: A pack of which less than this share is seen counts as covered.
 COVERED = 0.6
 MEASURED = Path(__file__).with_suffix(".yaml")
@@ -52,10 +54,40 @@ class PerceptionRun:
 
 
 @dataclass(frozen=True)
+class HeldVerdict:
+    """What perception says in one frame while a pack is held up: ``place`` is one of PLACES, what it speaks of."""
+
+    decision: Decision
+    place: str
+    verified: Verified
+    probability: float
+
+
+@dataclass(frozen=True)
+class HeldRun:
+    """One pack in the hand, frame by frame: from when it was ``taken`` on, and from when it was held ``closer`` on.
+
+    ``taken``: the *right* one, its *twin*, or any *other*; ``packs``: how many of the wanted product stood there.
+    """
+
+    situation: str
+    taken: str
+    packs: int
+    shown: tuple[HeldVerdict, ...]
+    closer: tuple[HeldVerdict, ...]
+
+    def at(self, seconds: float, closer: bool, period: float = 0.2) -> HeldVerdict:
+        """The verdict ``seconds`` after the pack was taken, or held closer; the last one lasts."""
+        frames = self.closer if closer else self.shown
+        return frames[min(len(frames) - 1, max(0, int(seconds / period)))]
+
+
+@dataclass(frozen=True)
 class PerceptionNoise:
     """Every measured run, and the latency from stamp to verdict (median, 95th percentile) in seconds."""
 
     runs: tuple[PerceptionRun, ...]
+    held: tuple[HeldRun, ...]
     latency: float
     latency_p95: float
     facts: Mapping[str, Any]
@@ -70,9 +102,10 @@ class PerceptionNoise:
                 raise ShelfHelpError(f"{path} has version {version}, not {VERSION}; measure perception again")
             return cls(
                 _runs(rows, 1 / float(raw["frames_a_second"])),
+                tuple(_held_run(row) for row in raw["held"]),
                 float(raw["latency"]["median_ms"]) / 1e3,
                 float(raw["latency"]["p95_ms"]) / 1e3,
-                {key: value for key, value in raw.items() if key != "runs"},
+                {key: value for key, value in raw.items() if key not in ("runs", "held")},
             )
         except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
             raise ShelfHelpError(
@@ -86,6 +119,26 @@ class PerceptionNoise:
         nearest = min(abs(run.distance - distance) for run in runs)
         fitting = [run for run in runs if abs(run.distance - distance) <= nearest + 1e-9]
         return fitting[int(rng.integers(len(fitting)))]
+
+    def draw_held(self, situation: str, taken: str, packs: int, rng: np.random.Generator) -> HeldRun:
+        """A run with such a pack in the hand, of the situation where it was measured there, and with one pack, or
+        several, of the wanted product on the shelf."""
+        runs = [run for run in self.held if run.taken == taken]
+        runs = [run for run in runs if run.situation == situation] or runs
+        runs = [run for run in runs if (run.packs > 1) == (packs > 1)] or runs
+        return runs[int(rng.integers(len(runs)))]
+
+
+def _held_run(row: dict[str, Any]) -> HeldRun:
+    shown, closer = (tuple(_held_verdict(code) for code in row[stage]) for stage in ("shown", "closer"))
+    return HeldRun(row["situation"], row["taken"], int(row["packs"]), shown, closer)
+
+
+def _held_verdict(code: str) -> HeldVerdict:
+    decision, place, verified, probability = code.split()
+    if place not in PLACES:
+        raise ValueError(f"unknown place: {place}")
+    return HeldVerdict(Decision[decision.upper()], place, Verified[verified.upper()], float(probability))
 
 
 def _runs(rows: list[dict[str, Any]], period: float) -> tuple[PerceptionRun, ...]:

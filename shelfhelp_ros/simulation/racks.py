@@ -17,6 +17,7 @@ Vector = npt.NDArray[np.float64]
 WANTED, TWIN = 0, 1
 _FINGER = 0.009
 _SHELF_DEPTH = 0.25
+_AWAY = 99.0
 #: Half of the picture, as tangents across and down.
 HALF_VIEW = np.array([0.60, 0.445])
 #: Room between the rows of packs.
@@ -33,6 +34,10 @@ class Rack:
     halves: Vector
     fronts: Vector
     products: npt.NDArray[np.int64]
+
+    def point(self, pack: int) -> Vector:
+        """Middle of the front of one pack (3,)."""
+        return np.asarray(self._points[pack])
 
     def points(self, product: int) -> Vector:
         """Middles of the fronts of a product's packs (M, 3)."""
@@ -52,10 +57,18 @@ class Rack:
         middles[self.products == WANTED] += shift
         return replace(self, middles=middles)
 
+    def without(self, pack: int | None) -> Rack:
+        """The same with one pack taken away; the others keep their indices."""
+        if pack is None:
+            return self
+        middles = self.middles.copy()
+        middles[pack] = _AWAY
+        return replace(self, middles=middles)
+
     def slide(self, point: Vector, shift: Vector) -> tuple[Vector, int | None]:
         """Move a fingertip (3,) by a short ``shift``, axis by axis, as far as nothing is in its way.
 
-        Returns where it ends, and the number of the product that it touches.
+        Returns where it ends, and the index of the pack that it touches.
         """
         goal = point + shift
         if goal[2] < self._nearest - 0.02:
@@ -68,7 +81,7 @@ class Rack:
             if hit is None:
                 reached = tried
             else:
-                touched = int(self.products[hit])
+                touched = hit
                 if axis == 2 and self._inside(reached) is None:
                     reached[2] = min(tried[2], self.fronts[hit] - _FINGER)
         reached[2] = min(reached[2], float(self.fronts.max()) + _SHELF_DEPTH)

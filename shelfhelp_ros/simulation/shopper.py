@@ -25,7 +25,9 @@ TURN_WORDS = {"left": (-1, 0), "right": (1, 0), "higher": (0, 1), "lower": (0, -
 TURN_SIZES = {"little": 0.4, "far": 2.0, "much": 2.0}
 # Metres from its goal at which one movement passes into the next.
 _ARRIVED = 0.01
-STOPPING_PHASES = ("confirm", "lost", "ambiguous", "absent", "stale", "stopped")
+STOPPING_PHASES = (
+    "contact", "confirm", "lost", "ambiguous", "blocked", "wrong_item", "absent", "stale", "stopped"
+)  # fmt: skip
 
 
 def turn_asked_for(words: list[str]) -> tuple[float, float] | None:

@@ -19,6 +19,9 @@ from shelfhelp_ros.sightings import Decision, Position, TargetSighting, TrackedP
 MS = 1_000_000
 NAME = "Corn Flakes"
 PHRASES = Phrases.load()
+#: A product on the shelf and a hand at it; the same held up to the camera.
+SHELF, AT_SHELF = (0.1, 0.05, 0.6), (0.1, 0.05, 0.57)
+UP, UP_HAND = (0.0, 0.0, 0.35), (0.0, 0.1, 0.34)
 
 
 def product(xyz, name=NAME, bearing=None, depth=True):
@@ -82,6 +85,11 @@ class Driver:
             self.guide.on_hand(hand, np.eye(3) * 1e-4, stamp_ns)
         seen = more.pop("seen", product(at) if at is not None else None)
         return self.keep(self.guide.on_sighting(sighting(stamp_ns, decision, seen, **more), self.now_ns))
+
+    def take(self, seconds=4.0, at=UP, hand=UP_HAND, **more):
+        """The hand rests at the product, and when it was asked to take it, holds it up for so long."""
+        self.watch(2.5, at=SHELF, hand=AT_SHELF)
+        self.watch(seconds, at=at, hand=hand, **more)
 
     def watch(self, seconds, decision=Decision.FOUND, at=None, hand=None, **more):
         """The same frame again and again, ten times a second."""

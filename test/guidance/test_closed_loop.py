@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-from guide_driver import NAME, PHRASES, product, sighting
+from guide_driver import NAME, PHRASES, UP_HAND, product, sighting
 
 from shelfhelp_ros.guidance.guide import Guide
 from shelfhelp_ros.guidance.instruction import Instruction, Urgency
@@ -43,6 +43,7 @@ class Listener:
     rate_wpm: float = 175.0
     speaks_until: float = -1.0
     heard: Instruction | None = None
+    taken: bool = False
     moves_at: float = np.inf
     goal: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
@@ -63,7 +64,9 @@ class Listener:
         """Move for one step; whether the voice still sounds."""
         if self.heard is not None and now >= self.moves_at:
             move = understood(self.heard.text)
-            if move is not None:
+            if "Take it" in self.heard.text:
+                self.taken, self.goal = True, np.array(UP_HAND)
+            elif move is not None:
                 self.goal = self.hand + move * self.gain * self.random.lognormal(0.0, 0.15)
             self.heard = None
         way = self.goal - self.hand
@@ -84,17 +87,22 @@ class Episode:
     def run(self, limit: float = 90.0) -> Episode:
         random = np.random.default_rng(self.seed + 10_000)
         target = random.uniform((-0.25, -0.25, 0.5), (0.25, 0.25, 0.8))
+        shelf = target
         self.listener = Listener(self.seed, random.uniform((-0.3, 0.0, 0.15), (0.3, 0.3, 0.4)))
         self.guide = Guide(GuidanceSettings(units=self.units), PHRASES)
         self.said: list[tuple[float, Instruction, np.ndarray]] = []
         began_ns, now, sounds = 10**15, 0.0, False
         late: list[tuple[float, np.ndarray, np.ndarray, Decision, int]] = []
-        self.offset = lambda: target - [0, 0, 0.03] - self.listener.hand
+        self.offset = lambda: shelf - [0, 0, 0.03] - self.listener.hand
+        self.miss = np.inf
         self.hear(self.guide.start(NAME, began_ns), now)
         while now < limit and self.guide.phase is not Phase.DONE:
             now += STEP
             now_ns = began_ns + int(now * 1e9)
             was, sounds = sounds, self.listener.live(now)
+            if self.listener.taken:
+                # The pack goes with the hand that took it.
+                target = self.listener.hand - [0, 0.08, 0]
             if was != sounds:
                 self.guide.on_speaking(sounds, now_ns)
             if random.random() < STEP / 0.125:
@@ -120,6 +128,8 @@ class Episode:
 
     def hear(self, instruction: Instruction | None, now: float) -> None:
         if instruction is not None:
+            if "Take it" in instruction.text:
+                self.miss = float(np.abs(self.offset()).max())
             self.said.append((now, instruction, self.offset()))
             self.listener.listen(instruction, now)
 
@@ -136,8 +146,7 @@ def episodes() -> list[Episode]:
 def test_every_hand_arrives(episodes):
     """Whatever the person's gain and the noise: done within a minute and a half, with the hand at the product."""
     assert [episode.seed for episode in episodes if episode.guide.phase is not Phase.DONE] == []
-    misses = [np.abs(episode.offset()).max() for episode in episodes]
-    assert max(misses) < 0.10
+    assert max(episode.miss for episode in episodes) < 0.10
 
 
 def test_few_instructions_are_enough(episodes):

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from guide_driver import MS, NAME, PHRASES, Driver, product, sighting
+from guide_driver import MS, NAME, PHRASES, UP, UP_HAND, Driver, product, sighting
 
 from shelfhelp_ros.guidance.guide import Guide
 from shelfhelp_ros.guidance.instruction import Urgency
@@ -134,13 +134,24 @@ def test_it_is_never_confirmed_without_a_hand(driver):
 
 # Confirmation
 
+LIFT = "Take it and hold it up to the camera."
+THATS_IT = "That's it. You have Corn Flakes."
 
-def test_confirmed_then_silent(driver):
-    """Found, probable, hand at it for some frames: said once, then nothing more."""
-    driver.watch(10.0, at=AT, hand=AT_IT)
-    assert driver.texts == ["Looking for Corn Flakes.", "That's it. You have Corn Flakes."]
+
+def test_taken_confirmed_then_silent(driver):
+    """At it: take it. In the hand, found and probable for some frames: said once, then nothing more."""
+    driver.take(8.0)
+    assert driver.texts == ["Looking for Corn Flakes.", LIFT, THATS_IT]
     assert driver.phase is Phase.DONE
     assert driver.said[-1][1].phase is Phase.DONE
+
+
+def test_nothing_is_confirmed_before_it_was_lifted(driver):
+    """A hand that merely rests at the product has nothing in it; it is asked again."""
+    driver.watch(20.0, at=AT, hand=AT_IT)
+    assert driver.phase is Phase.CONFIRM
+    assert set(driver.texts[1:]) == {LIFT}
+    assert len(driver.texts) >= 3
 
 
 @pytest.mark.parametrize(
@@ -149,6 +160,7 @@ def test_confirmed_then_silent(driver):
         {"probability": 0.6},
         {"probability": math.nan},
         {"decision": Decision.AMBIGUOUS, "runner_up": product((0.3, 0, 0.6), "Bran")},
+        {"decision": Decision.AMBIGUOUS, "verified": Verified.YES, "probability": 0.5},
         {"decision": Decision.LOST},
         {"decision": Decision.SEARCHING},
         {"verified": Verified.PENDING},
@@ -156,57 +168,151 @@ def test_confirmed_then_silent(driver):
     ],
 )
 def test_not_confirmed_in_doubt(driver, more):
-    """The hand may be at something; without FOUND and its probability it is not called the product."""
-    driver.watch(10.0, **{"at": AT, "hand": AT_IT, **more})
+    """Something is in the hand; without FOUND and its probability it is not called the product."""
+    driver.take(25.0, **more)
     assert driver.phase is not Phase.DONE
     assert count(driver, "That's it") == 0
 
 
+def test_a_pack_that_cannot_be_told_is_turned_and_brought_closer_then_put_back(driver):
+    """The way out of not knowing: closer, its front, and in the end the person hears that it cannot be told."""
+    driver.take(20.0, decision=Decision.SEARCHING)
+    rest = "I cannot tell whether this is Corn Flakes. Put it back, or keep it and stop me."
+    assert driver.texts[2:5] == ["Hold it closer to the camera.", "Turn its front to the camera.", rest]
+
+
 def test_a_slow_camera_is_enough_to_confirm(driver):
     """Three frames a second, each 200 ms old: between two of them nothing is fresh, and that is no sign against it."""
-    for _ in range(20):
+    driver.guide.settings = replace(driver.guide.settings, stale_after=0.8)
+    for step in range(36):
         driver.wait(0.35)
-        driver.see(at=AT, hand=AT_IT, age_ms=200)
+        driver.see(age_ms=200, **({"at": AT, "hand": AT_IT} if step < 14 else {"at": UP, "hand": UP_HAND}))
     assert driver.phase is Phase.DONE
 
 
-def test_a_passing_hand_is_not_confirmed(driver):
+def test_a_passing_hand_is_not_asked_to_take_it(driver):
     """It takes several sightings in a row, each with a hand position of its own."""
     for _ in range(10):
-        driver.watch(0.2, at=AT, hand=AT_IT)
+        driver.watch(0.1, at=AT, hand=AT_IT)
         driver.watch(0.2, at=AT, hand=(-0.1, 0.05, 0.57))
-    assert driver.phase is not Phase.DONE
+    assert driver.phase is not Phase.CONFIRM
     driver.guide.on_hand(AT_IT, None, driver.now_ns)
     for _ in range(6):
         driver.now_ns += 40 * MS
         driver.see(at=AT, age_ms=10)
+    assert driver.phase is Phase.CONTACT
+
+
+# Another one in the hand
+
+
+@pytest.mark.parametrize(
+    ("stands", "text"),
+    [
+        ((-0.2, 0.05, 0.6), "The right one is to the left."),
+        ((0.4, 0.05, 0.6), "The right one is to the right."),
+        ((0.1, -0.2, 0.6), "The right one is above."),
+        ((0.1, 0.3, 0.6), "The right one is below."),
+    ],
+)
+def test_the_look_alike_is_put_back_and_the_right_one_is_led_to(driver, stands, text):
+    """Of two look-alikes the likelier is tried; what stays on the shelf is the one: which side, and then the way."""
+    right, wrong = replace(product(stands), track_id=2), product(AT)
+    driver.watch(3.0, Decision.AMBIGUOUS, hand=(0.1, 0.05, 0.2), seen=wrong, runner_up=right)
+    assert driver.texts[1] == "Two look alike. Let us try one."
+    driver.watch(6.0, Decision.AMBIGUOUS, hand=AT_IT, seen=wrong, runner_up=right)
+    assert driver.texts[-1] == LIFT
+    driver.watch(4.0, seen=right, hand=UP_HAND)
+    assert driver.texts[-1] == f"That is not it. Put it back. {text}"
+    assert driver.said[-1][1].valid_until_ns - driver.said[-1][1].stamp_ns == 300 * MS
+    driver.watch(6.0, Decision.AMBIGUOUS, hand=AT_IT, seen=replace(wrong, track_id=7), runner_up=right)
+    assert driver.said[-1][1].is_direction
+
+
+def test_a_look_alike_needs_a_second_look_or_a_comparison(driver):
+    """Found again and again is not enough for one of two look-alikes; a yes to the pack in the hand is."""
+    driver.watch(3.0, Decision.AMBIGUOUS, hand=(0.1, 0.05, 0.2), at=AT, runner_up=product((0.3, 0.05, 0.6)))
+    driver.watch(6.0, Decision.AMBIGUOUS, hand=AT_IT, at=AT, runner_up=product((0.3, 0.05, 0.6)))
+    driver.watch(6.0, at=UP, hand=UP_HAND)
     assert driver.phase is Phase.CONFIRM
+    driver.watch(1.5, at=UP, hand=UP_HAND, verified=Verified.YES)
+    assert driver.phase is Phase.DONE
+
+
+def test_a_neighbour_in_the_hand_is_not_it(driver):
+    """The hand goes away and the product stays where it is: another pack was taken, or none."""
+    driver.take(3.0, at=AT)
+    assert driver.texts[-1].startswith("That is not it. Put it back.")
+    assert driver.phase is Phase.WRONG_ITEM
+
+
+def test_a_further_pack_beside_it_says_nothing(driver):
+    """Perception may find the next facing while the first is in the hand: that is no sign against the one held."""
+    driver.take(8.0, at=(0.22, 0.05, 0.6))
+    assert count(driver, "That is not it") == 0
+
+
+def test_a_lost_camera_does_not_make_the_pack_forgotten(driver):
+    """After a gap in the pictures the pack in the hand is looked at on, and the hand is not sent anywhere."""
+    driver.take(0.5)
+    driver.wait(3.0)
+    assert driver.phase is Phase.STALE
+    driver.watch(6.0, at=UP, hand=UP_HAND)
+    assert driver.texts[-2:] == ["Hold still, I lost the camera.", THATS_IT]
+
+
+# Something in the way
+
+
+def test_a_hand_in_the_line_of_sight_is_lowered(driver):
+    """Lost behind one's own hand: that is said, not merely that it is lost."""
+    driver.watch(1.0, at=AT, hand=(0.05, 0.025, 0.3))
+    driver.watch(6.0, Decision.LOST, hand=(0.05, 0.025, 0.3))
+    assert "Your hand is in front of it. Lower your hand." in driver.texts
+
+
+def test_a_hand_that_does_not_get_on_is_led_out(driver):
+    """Sent the same way in vain: back a little; when it still does not reach it, a step closer."""
+    driver.watch(60.0, at=AT, hand=(0.1, 0.05, 0.37))
+    ways_out = [text for text in driver.texts if "Reach forward" not in text]
+    assert ways_out[1:3] == [
+        "Something is in the way. Pull your hand back a little.",
+        "It is out of your reach. Take a step closer.",
+    ]
 
 
 def test_a_doubtful_product_at_the_hand_is_said(driver):
-    """The person at the product hears that it is being checked, not nothing."""
-    driver.watch(4.0, at=AT, hand=AT_IT, probability=0.5)
+    """The person at a product that a second look calls another one hears that it is being checked, not nothing."""
+    driver.watch(4.0, at=AT, hand=AT_IT, verified=Verified.NO)
     assert "You are at it. Hold still while I check." in driver.texts
 
 
 # Not found
 
 
-def test_searching_says_where_to_turn_in_turn(driver):
-    """Left, right, up … each with time to do it."""
-    driver.watch(25.0, Decision.SEARCHING)
-    assert driver.texts[1:5] == [PHRASES.say(f"scan.{side}") for side in ("left", "right", "right", "left")]
+def test_searching_goes_along_and_up_the_shelf(driver):
+    """In a spiral over every view once, each with time to look."""
+    driver.watch(60.0, Decision.SEARCHING)
+    ways = ("left", "up", "right", "right", "down", "down", "left", "left")
+    assert driver.texts[1:9] == [PHRASES.say(f"scan.{side}") for side in ways]
     times = [at for at, _ in driver.said[1:]]
     assert min(later - earlier for earlier, later in pairwise(times)) > 4.0
 
 
-def test_absent_is_said_once_then_the_search_goes_on_slowly(driver):
-    """One verdict, then words on where to turn, more slowly than before."""
-    driver.watch(40.0, Decision.ABSENT)
+def test_absent_is_said_once_the_whole_shelf_was_seen(driver):
+    """Not of the first view: after the eighth turn, once; then the search goes on slowly."""
+    driver.watch(90.0, Decision.ABSENT)
+    assert [text.startswith("Corn Flakes is not on this shelf") for text in driver.texts].index(True) == 9
     assert count(driver, "Corn Flakes is not on this shelf") == 1
-    scans = [at for at, instruction in driver.said if "slowly" in instruction.text]
-    assert len(scans) >= 3
-    assert min(later - earlier for earlier, later in pairwise(scans)) > 8.0
+
+
+def test_a_view_without_the_product_is_left_sooner(driver):
+    """A verdict on the whole view spares the wait."""
+    other = Driver()
+    other.start()
+    driver.watch(40.0, Decision.ABSENT)
+    other.watch(40.0, Decision.SEARCHING)
+    assert len(driver.said) > len(other.said)
 
 
 def test_lost_for_a_moment_is_not_said(driver):
@@ -315,17 +421,17 @@ def test_sightings_of_another_product_are_ignored(driver):
     assert len(other.said) == 1
     other.start(target_id="flakes")
     other.watch(2.5, at=AT, hand=AT_IT)
-    assert other.phase is Phase.DONE
+    assert other.phase is Phase.CONFIRM
 
 
 def test_a_new_start_forgets_the_old_search(driver):
     """Nothing of the last search, not even its confirmation, is carried over."""
-    driver.watch(4.0, at=AT, hand=AT_IT)
+    driver.take()
     assert driver.phase is Phase.DONE
     instruction = driver.start()
     assert instruction.urgency is Urgency.HIGH
     assert driver.phase is Phase.SEARCH
-    driver.watch(5.0, at=AT, hand=AT_IT)
+    driver.take()
     assert count(driver, "That's it") == 2
 
 
@@ -367,7 +473,7 @@ def test_repeat_without_fresh_data_says_what_it_waits_for(driver):
     ("decision", "text"),
     [
         (Decision.SEARCHING, "Turn slowly to the left."),
-        (Decision.ABSENT, "Corn Flakes is not on this shelf, as far as I see. I will keep looking."),
+        (Decision.ABSENT, "Turn slowly to the left."),
         (Decision.LOST, "I lost sight of it. Hold still."),
     ],
 )
@@ -383,7 +489,7 @@ def test_repeat_when_there_is_nothing_to_repeat():
     driver = Driver()
     assert driver.repeat().text == "No product is chosen."
     driver.start()
-    driver.watch(4.0, at=AT, hand=AT_IT)
+    driver.take()
     assert driver.repeat().text == "You have found Corn Flakes."
     driver.stop()
     assert driver.repeat().text == "I have stopped. Choose a product to start again."
@@ -504,7 +610,7 @@ def test_instructions_carry_stamp_frame_and_number(driver):
 
 def test_confirmed_once_the_second_look_agrees(driver):
     """A look that takes its time holds back the words, not the way there; after its yes they come."""
-    driver.watch(4.0, at=AT, hand=AT_IT, verified=Verified.PENDING)
+    driver.take(2.0, verified=Verified.PENDING)
     assert driver.phase is Phase.CONFIRM
-    driver.watch(4.0, at=AT, hand=AT_IT, verified=Verified.YES)
+    driver.watch(4.0, at=UP, hand=UP_HAND, verified=Verified.YES)
     assert driver.phase is Phase.DONE

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from guide_driver import Driver, product
+from guide_driver import PHRASES, UP, UP_HAND, Driver, product
 
-from shelfhelp_ros.guidance.phases import ACTIVE, TRANSITIONS, Cue, Phase
+from shelfhelp_ros.guidance.guide import Guide
+from shelfhelp_ros.guidance.phases import ACTIVE, GUIDED, TRANSITIONS, Cue, Phase
+from shelfhelp_ros.guidance.planner import WorstAxisFirst
+from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.sightings import Decision
 
 AT = (0.1, 0.05, 0.6)
 AT_IT = (0.1, 0.05, 0.57)
 BESIDE = (-0.2, 0.05, 0.57)
 BEFORE = (0.1, 0.05, 0.2)
+IN_SIGHT = (0.05, 0.025, 0.3)
 
 
 def _frame(driver: Driver, cue: Cue) -> None:
@@ -22,8 +26,14 @@ def _frame(driver: Driver, cue: Cue) -> None:
         Cue.LOOK_ALIKES: Decision.AMBIGUOUS,
         Cue.NOT_ON_SHELF: Decision.ABSENT,
     }
+    if cue is Cue.NOT_ON_SHELF and driver.phase in GUIDED:
+        # A view is looked at for a moment before it counts as seen.
+        driver.watch(6.0, Decision.ABSENT)
     hands = {Cue.OFF_AXIS: BESIDE, Cue.AHEAD: BEFORE, Cue.AT_TARGET: AT_IT}
-    if cue is Cue.NO_PICTURE:
+    if driver.phase in (Phase.AIM, Phase.REACH) and cue in (Cue.OFF_AXIS, Cue.AHEAD):
+        # Who is on the way is not sent another way.
+        driver.watch(5.0, at=AT, hand=hands[cue])
+    elif cue is Cue.NO_PICTURE:
         driver.wait(4.0)
     elif cue in hands:
         driver.see(at=AT, hand=hands[cue])
@@ -40,19 +50,34 @@ def apply(driver: Driver, cue: Cue) -> None:
         driver.stop()
     elif cue is Cue.CLEAR:
         driver.guide.clear()
+    elif cue is Cue.AT_REST:
+        driver.watch(0.5, at=AT, hand=AT_IT)
     elif cue is Cue.CONFIRMED:
-        driver.watch(3.0, at=AT, hand=AT_IT)
+        driver.watch(6.0, at=UP, hand=UP_HAND)
+    elif cue is Cue.REFUTED:
+        driver.watch(3.0, at=AT, hand=UP_HAND)
+    elif cue is Cue.OBSTRUCTED:
+        driver.see(at=AT, hand=IN_SIGHT)
+        driver.see(Decision.LOST, hand=IN_SIGHT, age_ms=20)
+    elif cue is Cue.ACTED:
+        driver.watch(9.0, Decision.SEARCHING, hand=BEFORE)
+    elif cue is Cue.STILL_TAKEN:
+        driver.see(at=UP, hand=UP_HAND)
     else:
         _frame(driver, cue)
 
 
+TAKEN = [Cue.START, Cue.AT_TARGET, Cue.AT_REST]
 ROADS = {
     Phase.IDLE: [],
     Phase.SEARCH: [Cue.START, Cue.NOT_SEEN_YET],
     Phase.AIM: [Cue.START, Cue.OFF_AXIS],
     Phase.REACH: [Cue.START, Cue.AHEAD],
-    Phase.CONFIRM: [Cue.START, Cue.AT_TARGET],
-    Phase.DONE: [Cue.START, Cue.CONFIRMED],
+    Phase.CONTACT: [Cue.START, Cue.AT_TARGET],
+    Phase.CONFIRM: TAKEN,
+    Phase.DONE: [*TAKEN, Cue.CONFIRMED],
+    Phase.BLOCKED: [Cue.START, Cue.OBSTRUCTED],
+    Phase.WRONG_ITEM: [*TAKEN, Cue.REFUTED],
     Phase.LOST: [Cue.START, Cue.OUT_OF_VIEW],
     Phase.AMBIGUOUS: [Cue.START, Cue.LOOK_ALIKES],
     Phase.ABSENT: [Cue.START, Cue.NOT_ON_SHELF],
@@ -66,16 +91,24 @@ SEEN = {
     Cue.NOT_SEEN_YET: Phase.SEARCH,
     Cue.OFF_AXIS: Phase.AIM,
     Cue.AHEAD: Phase.REACH,
-    Cue.AT_TARGET: Phase.CONFIRM,
+    Cue.AT_TARGET: Phase.CONTACT,
     Cue.OUT_OF_VIEW: Phase.LOST,
     Cue.LOOK_ALIKES: Phase.AMBIGUOUS,
     Cue.NOT_ON_SHELF: Phase.ABSENT,
-    Cue.NO_PICTURE: Phase.STALE,
+    Cue.OBSTRUCTED: Phase.BLOCKED,
 }
+HELD = (Phase.CONFIRM, Phase.BLOCKED, Phase.WRONG_ITEM)
 EXPECTED = [
     *((phase, cue, target) for phase in Phase for cue, target in REQUESTS.items()),
-    *((phase, cue, target) for phase in ACTIVE for cue, target in SEEN.items()),
+    *((phase, Cue.NO_PICTURE, Phase.STALE) for phase in ACTIVE),
+    *((phase, cue, target) for phase in GUIDED for cue, target in SEEN.items()),
+    *((phase, cue, phase) for phase in HELD for cue in SEEN),
+    (Phase.CONTACT, Cue.AT_REST, Phase.CONFIRM),
     (Phase.CONFIRM, Cue.CONFIRMED, Phase.DONE),
+    (Phase.CONFIRM, Cue.REFUTED, Phase.WRONG_ITEM),
+    (Phase.BLOCKED, Cue.ACTED, Phase.SEARCH),
+    (Phase.WRONG_ITEM, Cue.ACTED, Phase.SEARCH),
+    (Phase.STALE, Cue.STILL_TAKEN, Phase.CONFIRM),
     *((phase, cue, phase) for phase in (Phase.IDLE, Phase.DONE, Phase.STOPPED) for cue in (*SEEN, Cue.CONFIRMED)),
 ]
 
@@ -89,8 +122,8 @@ def test_the_list_covers_the_table():
 @pytest.mark.parametrize(("phase", "cue", "target"), EXPECTED, ids=lambda value: value.value.replace(" ", "-"))
 def test_transition(phase, cue, target):
     """From ``phase``, inputs that mean ``cue`` lead to ``target``."""
-    driver = Driver()
-    for step in ROADS[phase]:
+    driver = Driver(Guide(GuidanceSettings(search_columns=1, search_rows=1), PHRASES, WorstAxisFirst))
+    for step in [*TAKEN, Cue.NO_PICTURE] if cue is Cue.STILL_TAKEN else ROADS[phase]:
         apply(driver, step)
     assert driver.phase is phase
     apply(driver, cue)

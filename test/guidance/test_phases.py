@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfhelp_ros.guidance.phases import ACTIVE, TRANSITIONS, Cue, Phase, after, diagram
+from shelfhelp_ros.guidance.phases import ACTIVE, GUIDED, TRANSITIONS, Cue, Phase, after, diagram
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "guidance.md"
 
@@ -52,7 +52,7 @@ def test_the_diagram_has_every_transition():
         if "-->" in line:
             source, _, rest = line.strip().partition(" -- ")
             cue, _, target = rest.partition(" --> ")
-            for phase in ACTIVE if source == "looking" else [Phase(source)]:
+            for phase in {"looking": ACTIVE, "guided": GUIDED}.get(source) or [Phase(source)]:
                 arrows[phase, Cue(cue)] = Phase(target)
     table = {(phase, cue): target for phase, row in TRANSITIONS.items() for cue, target in row.items()}
     lasting = {key for key, target in table.items() if key[0] is target and key[0] not in ACTIVE}

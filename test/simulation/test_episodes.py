@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from shelfhelp_ros.cli.main import cli
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.simulation.episodes import BASELINES, PLANNER, EpisodesSettings, run_episodes, summary
-from shelfhelp_ros.simulation.hearing import movements_asked_for
-from shelfhelp_ros.simulation.listeners import POPULATIONS, Hand, draw_person
+from shelfhelp_ros.simulation.hearing import Gesture, movements_asked_for
+from shelfhelp_ros.simulation.listeners import POPULATIONS, Hand, Population, draw_person
 from shelfhelp_ros.simulation.perception_noise import SITUATIONS as MEASURED_SITUATIONS
 from shelfhelp_ros.simulation.perception_noise import PerceptionNoise
 from shelfhelp_ros.simulation.racks import SITUATIONS, TWIN, WANTED, draw_scene
@@ -45,13 +45,58 @@ def test_a_hand_goes_as_far_as_its_person_does() -> None:
     reached = []
     for number in range(60):
         hand = Hand(person, np.array([0.0, 0.0, 0.2]), rng(number))
-        hand.hear("6 inches to the left.", "aim", EYE, 0.0, 0.1)
+        hand.hear("6 inches to the left.", "aim", EYE, 0.0, 0.1, {})
         for tick in range(100):
             hand.step(0.05 * (tick + 1), 0.05, rack)
         reached.append(float(-hand.position @ person.axes[:, 0]))
     moved = [length for length in reached if length > 0.05]
     assert len(moved) >= 54
     assert np.median(moved) == pytest.approx(0.19 * person.gains[0], rel=0.15)
+
+
+def test_a_pack_is_taken_held_closer_and_put_back() -> None:
+    """The pack in front of the hand comes along, stands in nobody's way, and is at its place again afterwards."""
+    person = draw_person(Population(misheard=0.0, pause=0.0, early=0.0), 0, 1)
+    rack = draw_scene(SITUATIONS[0], rng(2)).rack
+    hand = Hand(person, rack.points(WANTED)[0] - [0, 0, 0.05], rng(1))
+    shown = {Gesture.TAKE: np.array([0.0, 0.1, 0.42]), Gesture.CLOSER: np.array([0.0, 0.1, 0.3])}
+    now = 0.0
+    for text, seconds in (("Take it and hold it up to the camera.", 5), ("Hold it closer to the camera.", 4)):
+        hand.hear(text, "confirm", EYE, now, now + 0.1, shown)
+        for _ in range(20 * seconds):
+            now += 0.05
+            hand.step(now, 0.05, rack)
+        assert rack.products[hand.held] == WANTED
+        assert hand.position == pytest.approx(shown[Gesture.CLOSER if hand.closer else Gesture.TAKE], abs=0.2)
+    hand.hear("That is not it. Put it back.", "wrong_item", EYE, now, now + 0.1, shown)
+    for _ in range(100):
+        now += 0.05
+        hand.step(now, 0.05, rack)
+    assert hand.held is None
+    assert hand.position[2] > rack.points(WANTED)[0][2] - 0.15
+
+
+def test_an_empty_hand_takes_nothing() -> None:
+    """Where nothing is within reach, what is held up is the hand."""
+    scene = draw_scene(SITUATIONS[0], rng(2))
+    hand = Hand(draw_person(Population(misheard=0.0), 0, 1), np.array([0.0, 0.0, 0.1]), rng(1))
+    hand.hear("Take it and hold it up to the camera.", "confirm", EYE, 0.0, 0.1, {Gesture.TAKE: np.zeros(3)})
+    for tick in range(100):
+        hand.step(0.05 * (tick + 1), 0.05, scene.rack)
+    assert hand.held is None
+    assert hand.lifted
+
+
+def test_what_was_measured_of_packs_in_the_hand() -> None:
+    """Runs of every kind that can be taken; a run is played by the clock, and its last verdict lasts."""
+    noise = PerceptionNoise.load()
+    assert {run.taken for run in noise.held} == {"right", "twin", "other"}
+    for situation, taken in (("plain", "right"), ("twin", "right"), ("twin", "twin"), ("plain", "other")):
+        run = noise.draw_held(situation, taken, 1, rng(0))
+        assert (run.situation, run.taken) == (situation, taken)
+        assert run.at(0.0, False) is run.shown[0]
+        assert run.at(0.45, False) is run.shown[2]
+        assert run.at(99.0, True) is run.closer[-1]
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
@@ -75,7 +120,7 @@ def test_a_front_stops_the_hand() -> None:
     point, touched = front - [0, 0, 0.1], None
     for _ in range(20):
         point, touched = scene.rack.slide(point, np.array([0.0, 0.0, 0.01]))
-    assert touched == WANTED
+    assert scene.rack.products[touched] == WANTED
     assert front[2] - 0.02 < point[2] < front[2]
 
 

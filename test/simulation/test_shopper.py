@@ -173,7 +173,7 @@ def test_a_pack_is_taken_shown_and_put_back(shelf: SimulatedShelf) -> None:
     assert shelf.touched is shelf.packs[pack].product
     assert held.positions[row] == pytest.approx([0.0, 0.03, 0.43], abs=0.07)
     assert np.ptp(held.boxes[row][[0, 2]]) > 1.3 * np.ptp(seen.boxes[seen.packs.index(pack)][[0, 2]])
-    shelf.hear("That is not it. Put it back.", phase="wrong item")
+    shelf.hear("That is not it. Put it back.", phase="wrong_item")
     shelf.step(0.1)
     assert shelf.held is None
     after = shelf.render()

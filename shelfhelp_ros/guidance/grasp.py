@@ -1,0 +1,107 @@
+"""Whether the pack that the person took and holds up is the wanted product."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfhelp_ros.guidance.settings import GuidanceSettings
+from shelfhelp_ros.sightings import Decision, TargetSighting, TrackedProduct, Verified
+
+Vector = npt.NDArray[np.float64]
+
+#: Two places nearer to each other than this, metres, are one.
+_SAME_PLACE = 0.06
+
+
+class Verdict(Enum):
+    """What the looks at the hand say by now."""
+
+    CONFIRMED = "confirmed"
+    REFUTED = "refuted"
+
+
+class _Sign(Enum):
+    """What one picture says, and how many in a row it takes to believe it."""
+
+    VERIFIED = 4
+    LOOKS_RIGHT = 3
+    LIKELIER_OF_TWO = 6
+    NOT_IT = -2
+    STILL_ON_SHELF = -3
+    RATHER_ON_SHELF = -5
+
+
+class Grasp:
+    """Follows one pack from the hand's arrival: it counts as taken once the hand has gone ``lift_distance`` from there.
+
+    Each look has to rest on a sighting and a hand position of its own. A pack that was one of two look-alikes
+    (``doubted``) needs a second look that says yes, or has to be the likelier one after the other was in the hand
+    (``compared``). A pack that has no look-alike is believed by the first look when the second cannot tell. The wanted
+    product that stays on the shelf while the hand goes away was not taken.
+    """
+
+    def __init__(
+        self, settings: GuidanceSettings, home: Vector, product: TrackedProduct, doubted: bool, compared: bool = False
+    ) -> None:
+        """``home`` (3,) is where the hand rests at the ``product`` that it was led to."""
+        self._settings = settings
+        self.home = home
+        self.product = product
+        self.doubted = doubted
+        self.compared = compared
+        self.lifted = False
+        self._sign: _Sign | None = None
+        self._times = 0
+        self._hand_ns: int | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        if self._sign is None or self._times < abs(self._sign.value):
+            return None
+        return Verdict.CONFIRMED if self._sign.value > 0 else Verdict.REFUTED
+
+    def look(self, sighting: TargetSighting, hand: Vector, hand_ns: int) -> None:
+        """Take in one fresh sighting and the palm's position (3,) of ``hand_ns``."""
+        self.lifted = self.lifted or float(np.linalg.norm(hand - self.home)) >= self._settings.lift_distance
+        if not self.lifted or hand_ns == self._hand_ns or sighting.verified is Verified.PENDING:
+            return
+        self._hand_ns = hand_ns
+        self.doubted = self.doubted or sighting.decision is Decision.AMBIGUOUS
+        sign = self._read(sighting, hand)
+        self._times = self._times + 1 if sign is self._sign else 1
+        self._sign = sign
+
+    def _read(self, sighting: TargetSighting, hand: Vector) -> _Sign | None:
+        """What a picture says of the pack in the hand; None when it says nothing of it."""
+        place = _place(sighting.product)
+        if place is None or sighting.decision not in (Decision.FOUND, Decision.AMBIGUOUS):
+            return None
+        found = sighting.decision is Decision.FOUND
+        stood = _place(self.product)
+        at_its_place = stood is not None and float(np.linalg.norm(place - stood)) < _SAME_PLACE
+        if float(np.linalg.norm(place - hand)) > self._settings.held_within:
+            # A further pack of the same product beside it tells nothing; its look-alike does.
+            if not (self.doubted or at_its_place):
+                return None
+            return _Sign.STILL_ON_SHELF if found else _Sign.RATHER_ON_SHELF
+        if at_its_place:
+            return None
+        if sighting.verified is Verified.NO:
+            return _Sign.NOT_IT
+        sure = sighting.probability >= self._settings.confirm_probability
+        if sure and sighting.verified is Verified.YES:
+            return _Sign.VERIFIED
+        if self.doubted:
+            return _Sign.LIKELIER_OF_TWO if self.compared else None
+        return _Sign.LOOKS_RIGHT if sure and found else None
+
+
+def _place(product: TrackedProduct | None) -> Vector | None:
+    """Where a product is, when that is known and finite."""
+    if product is None or product.position is None:
+        return None
+    xyz = np.asarray(product.position.xyz, np.float64)
+    return xyz if xyz.shape == (3,) and np.isfinite(xyz).all() else None
