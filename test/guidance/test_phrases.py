@@ -202,6 +202,18 @@ def test_a_language_says_everything_that_english_says(language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+def test_a_language_tells_the_ways_apart(language):
+    """Left and right, up and down, forward and back are never the same words: the commonest slip of a copied line."""
+    texts = file_of(language)
+    opposite = {"left": "right", "up": "down", "forward": "back", "above": "below"}
+    ways = [key for key in texts if set(key.split(".")) & set(opposite)]
+    assert len(ways) > 30
+    for key in ways:
+        other = ".".join(opposite.get(word, word) for word in key.split("."))
+        assert texts[key] != texts[other], key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_numbers_of_a_language(language):
     """Every amount that is ever spoken has words, and different amounts have different ones."""
     phrases = Phrases.load(language)
