@@ -128,6 +128,9 @@ class Stream:
     def wait(self) -> None:
         call("cuStreamSynchronize", self.handle)
 
+    def free(self) -> None:
+        call("cuStreamDestroy", self.handle)
+
     def record(self, work: Callable[[], None]) -> Graph:
         """Record what ``work`` queues, as a graph. Raises what ``work`` raises; ShelfHelpError for what cannot be."""
         driver = _driver()

@@ -142,6 +142,7 @@ class Lane:
         for buffer in self._buffers.values():
             buffer.free()
         self._buffers.clear()
+        self._stream.free()
 
     def _prepare(self, stage: Stage) -> trt.IExecutionContext:
         """A context with the shapes of this lane and the addresses of its tensors."""
