@@ -10,13 +10,15 @@ PATH = click.Path(path_type=Path)
 
 
 @click.command("detector")
-@click.option("--checkpoint", type=PATH, required=True, help="Checkpoint of `shelfhelp-train detector`.")
+@click.option("--checkpoint", type=PATH, required=True, help="Checkpoint of `shelfhelp-train detector` or `retinanet`.")
 @click.option("--output", type=PATH, required=True, help="Where the ONNX file goes; its card goes beside it.")
-@click.option("--name", default="fcos-efficientnet-lite0", show_default=True, help="Name of the model in its card.")
+@click.option("--name", help="Name of the model in its card; by default that of the network.")
 @click.option("--version", default="1", show_default=True, help="Version of the model in its card.")
 @click.option("--score-threshold", type=click.FloatRange(0, 1), default=0.3, show_default=True)
 @click.option("--nms-iou", type=click.FloatRange(0, 1), default=0.6, show_default=True)
-def command(checkpoint: Path, output: Path, name: str, version: str, score_threshold: float, nms_iou: float) -> None:
+def command(
+    checkpoint: Path, output: Path, name: str | None, version: str, score_threshold: float, nms_iou: float
+) -> None:
     """Export a detector, after checking that ONNX Runtime gives what PyTorch gives."""
     from shelfhelp_training.methods.detector_export import export_detector
 

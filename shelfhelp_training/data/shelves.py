@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from argparse import ArgumentError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
+import yaml
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -19,6 +21,7 @@ from shelfhelp_ros.geometry import Letterbox
 from shelfhelp_ros.sightings import ImageArray
 from shelfhelp_training.data.augment import mosaic, random_crop, random_light
 from shelfhelp_training.data.boxes import BoxedPicture, Sample, load_coco, load_split, load_yolo, read
+from shelfhelp_training.data.drawn_shelves import draw_shelves
 from shelfhelp_training.data.leaks import refuse_leaks
 from shelfhelp_training.data.published import BOXED
 
@@ -34,7 +37,8 @@ class Source:
     Attributes:
         path: a file or folder; relative paths start at the data folder, and $NAMES are taken from the environment.
         kind: ``coco`` (a JSON file), ``yolo`` (a folder), or the folder of a published collection: ``sku110k``,
-            ``d2s``. Empty: by whether the path is a file or a folder.
+            ``d2s``. Empty: by whether the path is a file or a folder. ``drawn``: ``count`` shelves of coloured
+            rectangles, ``longest`` pixels square, drawn into the folder ``path`` (relative to the working folder).
         part: of a published collection or split; empty: ``train`` to draw from, ``test`` to validate on.
         weight: share of the crops, relative to the other sources.
         split: published split (``data/splits``) of which only that part is taken.
@@ -42,10 +46,11 @@ class Source:
         scale: range of the random factor on those pixels.
         mosaic: put four pictures together first (for small ones).
         first, last: take only pictures first ≤ number < last, in the order of the file; −1 means to the end.
+        count, seed: how many shelves are drawn, and from what seed (``drawn``).
     """
 
     path: str
-    kind: Literal["", "coco", "yolo", "sku110k", "d2s"] = ""
+    kind: Literal["", "coco", "yolo", "sku110k", "d2s", "drawn"] = ""
     part: str = ""
     weight: float = 1.0
     split: str | None = None
@@ -54,6 +59,8 @@ class Source:
     mosaic: bool = False
     first: int = 0
     last: int = -1
+    count: int = 0
+    seed: int = 0
 
 
 def data_folder() -> Path:
@@ -73,6 +80,8 @@ def _chosen(source: Source) -> str:
 def load_source(source: Source, root: Path, part: str = "train") -> list[BoxedPicture]:
     """The pictures of a source, without decoding them."""
     path = root / os.path.expandvars(source.path)
+    if source.kind == "drawn":
+        return load_coco(draw_shelves(Path(source.path), source.count, source.longest, source.seed))
     if not path.exists():
         raise ShelfHelpError(
             f"{path} does not exist; SHELFHELP_DATA names the folder of photographs, SHELFHELP_RENDERS that of renders"
@@ -232,3 +241,21 @@ class ShelfData(pl.LightningDataModule):
         return DataLoader(self.held_out, 1, collate_fn=collate)
 
     test_dataloader = val_dataloader
+
+
+def read_shelf_data(config: Path) -> ShelfData:
+    """The data module that a training's configuration describes under ``data``; its model is not made.
+
+    Raises ShelfHelpError when the file describes none.
+    """
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(ShelfData, "data")
+    try:
+        raw = yaml.safe_load(config.read_text(encoding="utf-8"))
+        chosen = parser.parse_object({"data": raw["data"]})
+        data: ShelfData = parser.instantiate_classes(chosen).data
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ArgumentError) as error:
+        raise ShelfHelpError(f"{config} does not say under `data` which shelves to train on: {error}") from error
+    return data

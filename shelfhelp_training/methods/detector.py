@@ -6,25 +6,16 @@ says.
 
 from __future__ import annotations
 
-import math
-import pickle
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOSHead
-from torchvision.ops import nms
 
-from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.geometry import BoxArray
-from shelfhelp_ros.sightings import Detections
-from shelfhelp_training.evaluation.detection import MAX_DETECTIONS, detection_figures
 from shelfhelp_training.methods.backbone import MEAN, STD, LitePyramid
+from shelfhelp_training.methods.box_training import BoxTraining, best_first, in_ignored_region, weights_of
 
 IGNORED_LOGIT = -100.0
 
@@ -66,23 +57,10 @@ class ProductDetector(FCOS):
         """FCOS's losses in float32, with no classification loss in the ignored regions."""
         with torch.autocast(anchors[0].device.type, enabled=False):
             outputs = {name: value.float() for name, value in head_outputs.items()}
-            ignored = torch.stack([_ignored(a, t) for a, t in zip(anchors, targets, strict=True)])
+            ignored = torch.stack([in_ignored_region(a, t) for a, t in zip(anchors, targets, strict=True)])
             outputs["cls_logits"] = outputs["cls_logits"].masked_fill(ignored[..., None], IGNORED_LOGIT)
             losses: dict[str, Tensor] = super().compute_loss(targets, outputs, anchors, num_anchors_per_level)
         return losses
-
-
-def _ignored(anchors: Tensor, target: dict[str, Tensor]) -> Tensor:
-    """Which of the A anchors are centred in an ignored region and in no labelled box: A booleans."""
-    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
-    return _inside(centres, target["ignore"]) & ~_inside(centres, target["boxes"])
-
-
-def _inside(points: Tensor, boxes: Tensor) -> Tensor:
-    """Which of the P points lie in any of the boxes: P booleans."""
-    after = (points[:, None] >= boxes[None, :, :2]).all(dim=2)
-    before = (points[:, None] <= boxes[None, :, 2:]).all(dim=2)
-    return (after & before).any(dim=1)
 
 
 class ExportedDetector(nn.Module):
@@ -107,11 +85,7 @@ class ExportedDetector(nn.Module):
         reach = outputs["bbox_regression"] * strides[:, None]
         boxes = torch.cat([points - reach[..., :2], points + reach[..., 2:]], dim=-1)
         scores = (outputs["cls_logits"].sigmoid() * outputs["bbox_ctrness"].sigmoid()).sqrt()[..., 0]
-        filling = scores[:, :1].new_zeros(()).expand(scores.shape[0], self.top)
-        scores = torch.cat([scores, filling], dim=1)
-        boxes = torch.cat([boxes, filling[..., None].expand(-1, -1, 4)], dim=1)
-        scores, order = scores.topk(self.top, dim=1)
-        return boxes.gather(1, order[..., None].expand(-1, -1, 4)), scores
+        return best_first(boxes, scores, self.top)
 
     def _grid(self, levels: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Centres A×2 in pixels and strides A of every position; torchvision centres its anchors on (i, j) · stride."""
@@ -125,20 +99,19 @@ class ExportedDetector(nn.Module):
         return torch.cat(points), torch.cat(strides)
 
 
-class DetectorTraining(pl.LightningModule):
-    """Trains a ``ProductDetector`` and measures COCO figures on whole held-out pictures.
+class DetectorTraining(BoxTraining):
+    """Trains a ``ProductDetector``.
 
     Args:
         channels, head_convs, frozen_stages, train_depthwise: see ``ProductDetector`` and ``LitePyramid``.
         pretrained: start from the ImageNet weights.
         start_from: checkpoint of an earlier training whose weights to start from.
-        learning_rate: of pyramid and head, for AdamW.
-        backbone_factor: the backbone's learning rate relative to that.
-        weight_decay: for AdamW.
-        warmup_steps: steps over which the learning rate rises linearly.
-        cosine: let the learning rate fall to nothing over the trainer's ``max_steps``; otherwise it stays.
-        score_threshold, nms_iou: settings of the detections that are measured while it trains.
+        learning_rate, backbone_factor, weight_decay, warmup_steps, cosine, score_threshold, nms_iou: see
+            ``BoxTraining``.
     """
+
+    method = "detector"
+    mean, std = MEAN, STD
 
     def __init__(
         self,
@@ -156,76 +129,23 @@ class DetectorTraining(pl.LightningModule):
         score_threshold: float = 0.05,
         nms_iou: float = 0.6,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            learning_rate, backbone_factor, weight_decay, warmup_steps, cosine, score_threshold, nms_iou
+        )  # fmt: skip
         self.save_hyperparameters()
         pretrained = pretrained and start_from is None
         self.detector = ProductDetector(channels, head_convs, pretrained, frozen_stages, train_depthwise)
         if start_from is not None:
-            self.load_state_dict(_weights_of(Path(start_from)))
+            self.load_state_dict(weights_of(Path(start_from)))
         self.detector.to(memory_format=torch.channels_last)
-        self.learning_rate, self.backbone_factor, self.weight_decay = learning_rate, backbone_factor, weight_decay
-        self.warmup_steps, self.cosine = warmup_steps, cosine
-        self.score_threshold, self.nms_iou = score_threshold, nms_iou
-        self._truth: list[BoxArray] = []
-        self._ignore: list[BoxArray] = []
-        self._found: list[Detections] = []
 
-    def training_step(self, batch: tuple[list[Tensor], list[dict[str, Tensor]]], _: int) -> Tensor:
-        losses = self.detector(*batch)
-        total = torch.stack(list(losses.values())).sum()
-        self.log_dict({f"train/{name}": loss for name, loss in losses.items()}, batch_size=len(batch[0]))
-        self.log("train/loss", total, prog_bar=True, batch_size=len(batch[0]))
-        return total
+    def exported(self) -> ExportedDetector:
+        return ExportedDetector(self.detector)
 
-    def validation_step(self, batch: tuple[list[Tensor], list[dict[str, Tensor]]], _: int) -> None:
-        for image, target in zip(*batch, strict=True):
-            self._truth.append(target["boxes"].cpu().numpy())
-            self._ignore.append(target["ignore"].cpu().numpy())
-            self._found.append(self.detect(image))
+    @property
+    def network_name(self) -> str:
+        return "fcos-efficientnet-lite0"
 
-    def on_validation_epoch_end(self) -> None:
-        figures = detection_figures(self._truth, self._found, self._ignore)
-        known = {f"val/{name}": value for name, value in asdict(figures).items() if value is not None}
-        self.log_dict(known, prog_bar=True)
-        for gathered in (self._truth, self._ignore, self._found):
-            gathered.clear()
-
-    def detect(self, image: Tensor) -> Detections:
-        """Detections in one 3×H×W image in 0..1 (H, W multiples of 32), in its pixels."""
-        mean, std = (image.new_tensor(v)[:, None, None] for v in (MEAN, STD))
-        with torch.no_grad():
-            boxes, scores = ExportedDetector(self.detector).eval()(((image - mean) / std)[None])
-        boxes, scores = boxes[0].float(), scores[0].float()
-        boxes, scores = boxes[scores > self.score_threshold], scores[scores > self.score_threshold]
-        kept = nms(boxes, scores, self.nms_iou)[:MAX_DETECTIONS]
-        return Detections(boxes[kept].cpu().numpy(), scores[kept].cpu().numpy())
-
-    def configure_optimizers(self) -> Any:
-        backbone = [p for p in self.detector.backbone.stages.parameters() if p.requires_grad]
-        known = {id(p) for p in backbone}
-        rest = [p for p in self.detector.parameters() if p.requires_grad and id(p) not in known]
-        groups = [
-            {"params": rest, "lr": self.learning_rate},
-            {"params": backbone, "lr": self.learning_rate * self.backbone_factor},
-        ]
-        optimizer = torch.optim.AdamW(groups, weight_decay=self.weight_decay)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _rate(self, step: int) -> float:
-        """Share of the learning rate at a step."""
-        if step < self.warmup_steps:
-            return (step + 1) / self.warmup_steps
-        if not self.cosine:
-            return 1.0
-        done = (step - self.warmup_steps) / max(1, self.trainer.max_steps - self.warmup_steps)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-def _weights_of(checkpoint: Path) -> dict[str, Tensor]:
-    """The (averaged) weights in a checkpoint. Raises ShelfHelpError when it cannot be read."""
-    try:
-        weights: dict[str, Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
-    except (OSError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ShelfHelpError(f"{checkpoint} is not a checkpoint to start from: {error}") from error
-    return weights
+    def pretrained_part(self) -> nn.Module:
+        stages: nn.Module = self.detector.backbone.stages
+        return stages

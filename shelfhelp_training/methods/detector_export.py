@@ -1,4 +1,4 @@
-"""A detector checkpoint as ONNX with its card."""
+"""A checkpoint of a detector, the light one or RetinaNet, as ONNX with its card."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import iou
 from shelfhelp_ros.inference.card import DetectionCard, InputCard, ModelCard
 from shelfhelp_training.export import Outputs, export_model
-from shelfhelp_training.methods.backbone import MEAN, STD
-from shelfhelp_training.methods.detector import DetectorTraining, ExportedDetector
+from shelfhelp_training.methods.box_training import METHOD, BoxTraining
+from shelfhelp_training.methods.detector import DetectorTraining
+from shelfhelp_training.methods.retinanet import RetinaNetTraining
 from shelfhelp_training.record import read_record
 
 INPUT_SIZE = 640
-TOP = 600
 MAX_DETECTIONS = 300
 # Differences are in scores (0..1) and in 1 − IoU of the boxes.
 TOLERANCE = 0.01
@@ -28,21 +28,21 @@ MULTIPLE = 32
 
 
 def export_detector(
-    checkpoint: Path, output: Path, name: str, version: str, score_threshold: float, nms_iou: float
+    checkpoint: Path, output: Path, name: str | None, version: str, score_threshold: float, nms_iou: float
 ) -> ModelCard:
-    """Export the (averaged) weights of a ``DetectorTraining`` checkpoint; returns the card that was written."""
+    """Export the (averaged) weights of a checkpoint of either detector; returns the card that was written."""
     training = load_detector(checkpoint)
     card = ModelCard(
         task="detection",
-        name=name,
+        name=name or training.network_name,
         version=version,
         input=InputCard(
             name="images",
             height=INPUT_SIZE,
             width=INPUT_SIZE,
             resize="letterbox",
-            mean=MEAN,
-            std=STD,
+            mean=training.mean,
+            std=training.std,
             dynamic=True,
             multiple_of=MULTIPLE,
         ),
@@ -57,24 +57,29 @@ def export_detector(
     )
     height, width = (Dim(axis, min=1, max=128) * MULTIPLE for axis in ("rows", "columns"))
     shapes = {0: Dim("batch", min=1, max=64), 2: height, 3: width}
-    inputs = [_drawn_shelves(*size) for size in ((2, 480, 640), (1, 640, 640), (1, 640, 96))]
-    return export_model(
-        ExportedDetector(training.detector, TOP), card, output, inputs, shapes, _difference, TOLERANCE
-    )  # fmt: skip
+    inputs = [_drawn_shelves(training, *size) for size in ((2, 480, 640), (1, 640, 640), (1, 640, 96))]
+    return export_model(training.exported(), card, output, inputs, shapes, _difference, TOLERANCE)
 
 
-def load_detector(checkpoint: Path) -> DetectorTraining:
+def load_detector(checkpoint: Path) -> BoxTraining:
     """The module of a checkpoint, ready to detect. Raises ShelfHelpError when the file is no such checkpoint."""
     try:
-        training = DetectorTraining.load_from_checkpoint(
-            checkpoint, map_location="cpu", pretrained=False, start_from=None, weights_only=False
-        )
-    except (OSError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise ShelfHelpError(f"{checkpoint} is not a checkpoint of the detector: {error}") from error
+        method = torch.load(checkpoint, map_location="cpu", weights_only=False).get(METHOD, DetectorTraining.method)
+        training: BoxTraining
+        if method == RetinaNetTraining.method:
+            training = RetinaNetTraining.load_from_checkpoint(
+                checkpoint, map_location="cpu", weights="none", start_from=None, weights_only=False
+            )
+        else:
+            training = DetectorTraining.load_from_checkpoint(
+                checkpoint, map_location="cpu", pretrained=False, start_from=None, weights_only=False
+            )
+    except (OSError, AttributeError, KeyError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise ShelfHelpError(f"{checkpoint} is not a checkpoint of a detector: {error}") from error
     return training.eval()
 
 
-def _drawn_shelves(count: int, height: int, width: int) -> Tensor:
+def _drawn_shelves(training: BoxTraining, count: int, height: int, width: int) -> Tensor:
     """N×3×H×W normalised pictures with rows of coloured rectangles: something to find, so that boxes are compared."""
     rng = np.random.default_rng(0)
     pictures = []
@@ -86,7 +91,7 @@ def _drawn_shelves(count: int, height: int, width: int) -> Tensor:
                 cv2.rectangle(picture, (left, top), (left + 38, top + 80), colour, -1)
         pictures.append(picture)
     pixels = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
-    mean, std = (torch.tensor(v)[None, :, None, None] for v in (MEAN, STD))
+    mean, std = (torch.tensor(v)[None, :, None, None] for v in (training.mean, training.std))
     return ((pixels - mean) / std).contiguous()
 
 

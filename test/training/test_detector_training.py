@@ -14,13 +14,13 @@ pytest.importorskip("pytorch_lightning", reason="pytorch-lightning comes with th
 
 import pytorch_lightning as pl
 import torch
-from drawn_shelves import draw_shelves
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.images import load_image
 from shelfhelp_ros.inference.card import load_card
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_training.cli import evaluate_main, export_main
+from shelfhelp_training.data.drawn_shelves import draw_shelves
 from shelfhelp_training.data.shelves import ShelfCrops, ShelfData, Source, to_tensor
 from shelfhelp_training.methods.backbone import LitePyramid
 from shelfhelp_training.methods.detector import DetectorTraining, ExportedDetector, ProductDetector

@@ -17,8 +17,6 @@ from click.testing import CliRunner
 pytest.importorskip("pytorch_lightning", reason="pytorch-lightning comes with the extra 'training'")
 pytest.importorskip("imagehash", reason="ImageHash comes with the extra 'training'")
 
-from drawn_shelves import draw_shelves
-
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.simulation.packs import draw_face, make_products
 from shelfhelp_training.cli import evaluate_main
@@ -28,6 +26,7 @@ from shelfhelp_training.data.boxes import load_split
 from shelfhelp_training.data.bursts import find_bursts, split_bursts
 from shelfhelp_training.data.crop_sources import CropSource
 from shelfhelp_training.data.crops import CropData
+from shelfhelp_training.data.drawn_shelves import draw_shelves
 from shelfhelp_training.data.fingerprints import cache_file, fingerprints, near_duplicates
 from shelfhelp_training.data.leaks import find_leaks, refuse_leaks
 from shelfhelp_training.data.shelves import ShelfData, Source
