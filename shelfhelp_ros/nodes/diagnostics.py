@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,15 +58,21 @@ def _judge(node: PerceptionNode, pipeline: Pipeline, interval: Interval) -> tupl
         return DiagnosticStatus.WARN, interval.faults[-1]
     if not interval.frames:
         return DiagnosticStatus.WARN, "no camera images"
-    if complaint := judge_age(float(np.median(interval.ages)), "results"):
-        return DiagnosticStatus.WARN, complaint
-    if pipeline.catalogue_fault:
-        return DiagnosticStatus.WARN, pipeline.catalogue_fault
-    if node.matcher.depth_comes and not interval.with_depth:
-        return DiagnosticStatus.WARN, "no depth image has the stamp of a picture; synchronise them or raise depth_slop"
-    if not interval.with_calibration:
-        return DiagnosticStatus.WARN, "no camera_info comes; the parameter field_of_view is used in its place"
+    complaints = list(_complaints(node, pipeline, interval))
+    if complaints:
+        return DiagnosticStatus.WARN, "; ".join(complaints)
     return DiagnosticStatus.OK, "working"
+
+
+def _complaints(node: PerceptionNode, pipeline: Pipeline, interval: Interval) -> Iterator[str]:
+    if complaint := judge_age(float(np.median(interval.ages)), "results"):
+        yield complaint
+    if pipeline.catalogue_fault:
+        yield pipeline.catalogue_fault
+    if node.matcher.depth_comes and not interval.with_depth:
+        yield "no depth image has the stamp of a picture; synchronise them or raise depth_slop"
+    if not interval.with_calibration:
+        yield "no camera_info comes; the parameter field_of_view is used in its place"
 
 
 def judge_age(age_ms: float, what: str) -> str:
