@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 from shelfhelp_training.evaluation.retrieval import across_photos
+
+# Features of length one, labels and rows of a validation batch.
+Seen = tuple[Tensor, Tensor, Tensor]
 
 
 class LinearProbe(pl.Callback):
@@ -55,11 +57,8 @@ class LinearProbe(pl.Callback):
             loss = F.cross_entropy(logits, labels)
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-        if trainer.world_size > 1:
-            for parameter in self.layer.parameters():
-                gradient = cast(Tensor, parameter.grad)
-                distributed.all_reduce(gradient)
-                gradient.div_(trainer.world_size)
+        for parameter in self.layer.parameters():
+            _summed(cast(Tensor, parameter.grad), trainer).div_(trainer.world_size)
         self.optimiser.step()
         accuracy = (logits.argmax(dim=1) == labels).float().mean()
         module.log("linear_accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(labels), sync_dist=True)
@@ -75,10 +74,12 @@ class LinearProbe(pl.Callback):
                 self.right.append((logits.argmax(dim=1) == batch["labels"][known]).float())
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if self.right:
-            right = torch.cat(self.right)
-            module.log("val_linear_accuracy", right.mean(), batch_size=len(right), sync_dist=True)
+        found = torch.cat([torch.zeros(0, device=module.device), *self.right])
         self.right.clear()
+        # Of all processes, some of which may have seen none.
+        right, count = _summed(torch.stack([found.sum(), found.new_tensor(float(len(found)))]), trainer).tolist()
+        if count:
+            module.log("val_linear_accuracy", right / count, batch_size=int(count))
 
     def state_dict(self) -> dict[str, Any]:
         if self.layer is None or self.optimiser is None:
@@ -103,7 +104,7 @@ class NeighbourProbe(pl.Callback):
 
     def __init__(self, neighbours: int = 20, gallery: int = 2000) -> None:
         self.neighbours, self.gallery = neighbours, gallery
-        self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.seen: list[Seen] = []
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int, loader: int = 0
@@ -111,15 +112,13 @@ class NeighbourProbe(pl.Callback):
         self.seen.append((F.normalize(outputs.float()).cpu(), batch["labels"].cpu(), batch["index"].cpu()))
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        vectors, labels, index = (torch.cat(part) for part in zip(*self.seen, strict=True))
+        seen = _from_all(self.seen, trainer)
         self.seen.clear()
-        if trainer.world_size > 1:
-            vectors, labels, index = (_from_all(part, trainer) for part in (vectors, labels, index))
+        vectors, labels, index = (torch.cat(part) for part in zip(*seen, strict=True))
         data = cast(Any, trainer).datamodule
         rows = [data.parts["validate"].rows[number] for number in index.tolist()]
         found = across_photos(vectors.numpy(), labels.tolist(), [row.photo for row in rows])
-        # Every process has the whole; none needs to hear of the others' result.
-        module.log("val_recall", found.recall, prog_bar=True, batch_size=len(rows), rank_zero_only=False)
+        module.log("val_recall", found.recall, prog_bar=True, batch_size=len(rows))
         known = labels < data.num_classes
         if self.gallery and bool(known.any()) and not trainer.sanity_checking:
             gallery, names = self._training_features(trainer, module)
@@ -145,8 +144,17 @@ def vote(queries: Tensor, gallery: Tensor, labels: Tensor, classes: int, neighbo
     return votes.argmax(dim=1)
 
 
-def _from_all(part: Tensor, trainer: pl.Trainer) -> Tensor:
-    """The rows of all processes, which may have different numbers of them."""
-    parts: list[Any] = [None] * trainer.world_size
-    distributed.all_gather_object(parts, part.numpy())
-    return torch.from_numpy(np.concatenate(parts))
+def _summed(values: Tensor, trainer: pl.Trainer) -> Tensor:
+    """The sum over all processes, in place."""
+    if trainer.world_size > 1:
+        distributed.all_reduce(values)
+    return values
+
+
+def _from_all(seen: list[Seen], trainer: pl.Trainer) -> list[Seen]:
+    """What all processes have seen, which may be different numbers of batches."""
+    if trainer.world_size == 1:
+        return list(seen)
+    everyone: list[Any] = [None] * trainer.world_size
+    distributed.all_gather_object(everyone, seen)
+    return [batch for of_process in everyone for batch in of_process]
