@@ -25,7 +25,14 @@ from std_msgs.msg import Bool, String
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.client import AssistantClient
 from shelfhelp_ros.nodes.conversions import from_hand, from_time
-from shelfhelp_ros.nodes.processes import assist_command, node_command, private_domain, require_alive, running
+from shelfhelp_ros.nodes.processes import (
+    assist_command,
+    node_command,
+    private_domain,
+    require_alive,
+    running,
+    terminated_as_interrupted,
+)
 from shelfhelp_ros.nodes.quality_of_service import CAMERA, RESULT, STATE, WORDS
 from shelfhelp_ros.nodes.running import Crew, ros
 from shelfhelp_ros.nodes.simulation_node import photo_file
@@ -191,7 +198,7 @@ def run_episode(settings: EpisodeSettings, tell: Callable[[str], None], hear: Ca
     catalogue = settings.folder / "catalogue.db"
     for stale in settings.folder.glob("catalogue.db*"):
         stale.unlink()
-    with ExitStack() as stack, ros([]):
+    with terminated_as_interrupted(), ExitStack() as stack, ros([]):
         processes: Processes = {}
         for name, command in _commands(settings, photos, catalogue).items():
             log = settings.folder / f"{name}.log"
