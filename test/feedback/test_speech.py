@@ -147,6 +147,8 @@ def spoken_phrases() -> list[str]:
     """Every sentence of config/phrases/en.yaml with words filled in; parts of sentences are left out."""
     raw = yaml.safe_load((config_folder() / "phrases" / "en.yaml").read_text(encoding="utf-8"))
     filled = {"name": "Oat drink", "first": "Red Beans", "second": "Kidney Beans", "distance": "6 inches", "count": "3"}
+    filled |= {"hour": "two o'clock", "names": "Tea, Rice", "way": "up 6 inches"}
+    filled |= {"side": "to your left", "height": "level with the camera"}
 
     def texts(node: object) -> Iterator[str]:
         if isinstance(node, dict):
