@@ -70,6 +70,7 @@ EXTRAS = {
         "matplotlib>=3.8,<4",
         "onnx>=1.16,<2",
         "onnxscript>=0.2,<1",
+        "open_clip_torch>=2.30,<4",
         "pycocotools>=2.0.7,<3",
         "pytorch-lightning>=2.4,<3",
         "pytorch-metric-learning>=2.6,<3",
