@@ -93,7 +93,8 @@ class EmbeddingTraining(pl.LightningModule, ABC):
     def make_loss(self, data: Any) -> nn.Module:
         """The loss: M×D embeddings and M labels to a mean. ``data`` is the data module, set up."""
 
-    def setup(self, stage: str) -> None:
+    def configure_model(self) -> None:
+        """Make what depends on the data: here, because averaged weights are copied from what this leaves."""
         if not hasattr(self, "loss"):
             self.loss = self.make_loss(cast(Any, self.trainer).datamodule)
 
