@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shelfhelp_ros.guidance.instruction import Urgency
+from shelfhelp_ros.guidance.phases import Phase
 from shelfhelp_ros.guidance.settings import FRESH_NS
 from shelfhelp_ros.sightings import Decision, Sightings
 
@@ -76,6 +77,18 @@ def test_phases_without_a_place(decision, begins) -> None:
     assert text.startswith(begins)
     assert text.endswith("No product is in view.")
     assert not any(side in text for side in SIDES)
+
+
+def test_a_pack_in_the_hand_has_no_way_to_it() -> None:
+    """Once it is to be taken, the answer is what to do with it, and no side."""
+    driver = Driver()
+    driver.start()
+    for _ in range(20):
+        if driver.phase is Phase.CONFIRM:
+            break
+        driver.watch(0.3, at=(0.1, 0.05, 0.6), hand=(0.1, 0.05, 0.57))
+    assert driver.phase is Phase.CONFIRM
+    assert ask(driver).text == "Take it and hold it up to the camera."
 
 
 def test_nothing_is_looked_for() -> None:
