@@ -70,5 +70,5 @@ def test_without_perception_the_person_is_told_that_it_is_not_there(graph: Graph
     graph.guidance()
     client = graph.client()
     until(lambda: client.repeat().message, what="an answer of guidance")
-    with pytest.raises(ShelfHelpError, match="no node offers the service /set_target; start `shelfhelp assist` first"):
+    with pytest.raises(ShelfHelpError, match="no node offers the service set_target; start `shelfhelp assist` first"):
         client.call("set_target", client._callers["set_target"].srv_type.Request(product="Tea"), timeout=0.5)
