@@ -124,22 +124,27 @@ def test_old_sightings_give_no_direction(world: World) -> None:
 
 
 def test_the_hand_is_led_to_the_product_and_the_search_ends(world: World) -> None:
-    """Aim, reach, confirm, done, with real sightings and a hand that does what it is told."""
+    """Aim, reach, take it, done, with real sightings and a hand that does what it is told."""
     world.choose()
     hand = np.array([-0.1, 0.15, 0.5])
     followed: set[int] = set()
+    lifted = np.array([0.0, 0.0, 0.35])
 
     def live() -> None:
         for said in list(world.heard.messages):
             if said.axis and said.sequence not in followed:
                 followed.add(said.sequence)
                 hand["xyz".index(said.axis)] += said.distance
-        world.see(hand=hand)
+        if any(said.phase == "confirm" for said in world.heard.messages):
+            world.see(at=lifted, hand=lifted + np.array([0.0, 0.1, 0.0]))
+        else:
+            world.see(hand=hand)
 
     done = world.heard.wait_for(lambda m: m.phase == "done", live)
     assert "Oats" in done.text
     phases = [message.phase for message in world.heard.messages]
-    assert [phase for phase in dict.fromkeys(phases) if phase in ("aim", "reach", "done")] == ["aim", "reach", "done"]
+    led = ("aim", "reach", "confirm", "done")
+    assert tuple(phase for phase in dict.fromkeys(phases) if phase in led) == led
     assert [message.sequence for message in world.heard.messages] == list(range(1, len(phases) + 1))
 
 
@@ -270,7 +275,7 @@ def test_parameters_are_those_of_the_settings_and_hold_from_the_next_search(worl
     world.choose()
     said = world.heard.wait_for(lambda m: m.axis == "x", lambda: world.see(hand=np.array([0.0, 0.0, 0.6])))
     assert "centimetres" in said.text
-    wrong = [("units", "furlongs"), ("palm_standoff", 5.0), ("confirm_frames", 0), ("palm_standoff", math.nan)]
+    wrong = [("units", "furlongs"), ("palm_standoff", 5.0), ("contact_frames", 0), ("palm_standoff", math.nan)]
     for name, value in wrong:
         refused = set_to(name, value)
         assert not refused.successful
@@ -323,7 +328,7 @@ class Searcher:
 def searcher(graph: Graph, tiny_models: Path) -> Searcher:
     """The action with perception behind it, which knows one product."""
     graph.perception(tiny_models, absent_after=0.5)
-    graph.guidance(absent_limit=1.0)
+    graph.guidance(absent_limit=1.0, search_columns=1, search_rows=1)
     graph.client().enrol_product("Pack three", [photo_of(3)])
     return Searcher(graph)
 
