@@ -108,7 +108,9 @@ def output_names(card: ModelCard) -> list[str]:
         return [card.detection.boxes, card.detection.scores]
     if card.embedding is not None:
         return [card.embedding.name]
-    raise ValueError("the card describes neither a detector nor an encoder")
+    if card.classification is not None:
+        return [card.classification.name]
+    raise ValueError("the card describes no detector, encoder or classifier")
 
 
 def write_card(model: Path, card: ModelCard) -> ModelCard:

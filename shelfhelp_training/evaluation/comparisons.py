@@ -114,9 +114,14 @@ def read_sets(path: Path) -> list[RetrievalSet]:
     """The test sets of a YAML file: a list of mappings with the fields of ``RetrievalSet``."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return [RetrievalSet(**{key: _sources(value) for key, value in entry.items()}) for entry in raw]
+        return [set_of(entry) for entry in raw]
     except (OSError, yaml.YAMLError, TypeError, AttributeError) as error:
         raise ShelfHelpError(f"{path} is not a list of test sets: {error}") from error
+
+
+def set_of(entry: dict[str, Any]) -> RetrievalSet:
+    """The test set of a mapping with the fields of ``RetrievalSet``; TypeError for unknown ones."""
+    return RetrievalSet(**{key: _sources(value) for key, value in entry.items()})
 
 
 def _sources(value: Any) -> Any:

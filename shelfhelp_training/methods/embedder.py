@@ -72,21 +72,21 @@ class TrainedEncoder:
 
 
 class TorchSession:
-    """A PyTorch encoder behind the protocol of the robot's sessions."""
+    """A PyTorch network behind the protocol of the robot's sessions."""
 
     backend = "torch"
     metadata_card = None
     input_names: tuple[str, ...] = (INPUT,)
-    output_names: tuple[str, ...] = (OUTPUT,)
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, output: str = OUTPUT) -> None:
         self._network = network.eval()
+        self.output_names: tuple[str, ...] = (output,)
 
     @torch.no_grad()
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         device = next((parameter.device for parameter in self._network.parameters()), torch.device("cpu"))
         vectors: Tensor = self._network(torch.from_numpy(np.ascontiguousarray(inputs[INPUT])).to(device))
-        return {OUTPUT: vectors.float().cpu().numpy()}
+        return {self.output_names[0]: vectors.float().cpu().numpy()}
 
 
 def load_trained(checkpoints: Sequence[Path]) -> TrainedEncoder:
