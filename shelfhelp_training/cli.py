@@ -56,6 +56,12 @@ METHODS = {
         "the robot's light detector: boxes of everything that can be bought",
         "val/ap",
     ),
+    "retinanet": Method(
+        "shelfhelp_training.methods.retinanet:RetinaNetTraining",
+        "shelfhelp_training.data.shelves:ShelfData",
+        "a large detector on a workstation GPU: RetinaNet ResNet-50-FPN v2, every product one class",
+        "val/ap",
+    ),
     "metric": Method(
         "shelfhelp_training.methods.metric:MetricTraining",
         "shelfhelp_training.data.crops:CropData",
@@ -89,7 +95,11 @@ METHODS = {
     ),
 }
 # Tools beside the methods: name → (module in shelfhelp_training.commands, what it does).
-TOOLS: dict[str, tuple[str, str]] = {}
+TOOLS: dict[str, tuple[str, str]] = {
+    "anchors": ("train_anchors", "fit the shapes of a RetinaNet's anchors to the boxes of a data set"),
+    "text": ("train_text", "fit how much the words on packs count beside the picture"),
+    "view": ("train_view", "draw what a detector will see: crops and held-out pictures with their boxes"),
+}
 # What Lightning does with a method, and what we do beside it: name → (module in shelfhelp_training.commands, text).
 STEPS = {
     "fit": "train; --resume goes on where an interrupted run stopped",
@@ -105,6 +115,7 @@ MORE_STEPS = {
 # Subcommand → (module in shelfhelp_training.commands, what it does).
 EXPORTS = {
     "calibrate": ("export_calibration", "probabilities and thresholds of an exported encoder"),
+    "classifier": ("export_classifier", "a classifier's checkpoint to ONNX with its card"),
     "detector": ("export_detector", "a detector checkpoint to ONNX with its card"),
     "encoder": ("export_encoder", "the encoder or backbone in a checkpoint of any method to ONNX with its card"),
     "precision": ("export_precision", "both networks in half precision or eight bits, with the measured loss"),
@@ -114,6 +125,7 @@ EXPORTS = {
 EVALUATIONS = {
     "all": ("evaluate_all", "every published figure again, and whether it is as published"),
     "calibration": ("evaluate_calibration", "whether probabilities come true, and what the thresholds do"),
+    "classification": ("evaluate_classification", "how well a classifier names pictures"),
     "detection": ("evaluate_detection", "precision and recall of boxes (COCO figures)"),
     "lookalikes": ("evaluate_lookalikes", "how often a look-alike is named, with and without a second look"),
     "retrieval": ("evaluate_retrieval", "how often the right product is the nearest"),
