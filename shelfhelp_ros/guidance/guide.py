@@ -433,7 +433,8 @@ class Guide:
             self._obstacle = "reach" if axis == "z" and self._obstacle == "obstacle" else "obstacle"
             self._progress.reset()
             return True
-        if sighting.decision is Decision.LOST and self._hand_in_front(now_ns):
+        lost = self._phase is Phase.LOST and self._stopwatch.seconds - self._phase_since >= self.settings.lost_settle
+        if lost and sighting.decision is Decision.LOST and self._hand_in_front(now_ns):
             self._obstacle = "hand"
             return True
         return False
@@ -567,7 +568,7 @@ class Guide:
         speak: dict[Phase, Callable[[], _Saying | None]] = {
             Phase.SEARCH: lambda: self._scan(sighting, settled, now),
             Phase.ABSENT: lambda: self._absent(sighting, asked, now),
-            Phase.LOST: lambda: self._lost(sighting) if settled >= self.settings.lost_settle else None,
+            Phase.LOST: lambda: self._lost(sighting, now_ns) if settled >= self.settings.lost_settle else None,
             Phase.AMBIGUOUS: lambda: self._ambiguous(sighting) if settled >= self.settings.ambiguous_settle else None,
             Phase.BLOCKED: lambda: self._way_out(),
             Phase.WRONG_ITEM: lambda: self._wrong_item(sighting),
@@ -638,8 +639,10 @@ class Guide:
         saying = replace(self._notice(f"wrong.{side}", "wrong"), pause=pause)
         return saying if side == "unknown" else replace(saying, stamp_ns=sighting.stamp_ns, fades=True)
 
-    def _lost(self, sighting: TargetSighting) -> _Saying:
+    def _lost(self, sighting: TargetSighting, now_ns: int) -> _Saying:
         """Turn to where it left the picture; if it was in the middle, hold still, then move back."""
+        if self._hand_in_front(now_ns):
+            return self._notice("blocked.hand", "blocked")
         side = self._left_by()
         if side is not None and not self._said_in_phase:
             pause = self.settings.reaction + _TURN

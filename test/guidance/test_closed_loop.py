@@ -89,7 +89,8 @@ class Episode:
         target = random.uniform((-0.25, -0.25, 0.5), (0.25, 0.25, 0.8))
         shelf = target
         self.listener = Listener(self.seed, random.uniform((-0.3, 0.0, 0.15), (0.3, 0.3, 0.4)))
-        self.guide = Guide(GuidanceSettings(units=self.units), PHRASES)
+        # Its frames come at random: gaps of half a second are no lost camera here.
+        self.guide = Guide(GuidanceSettings(units=self.units, stale_after=1.0), PHRASES)
         self.said: list[tuple[float, Instruction, np.ndarray]] = []
         began_ns, now, sounds = 10**15, 0.0, False
         late: list[tuple[float, np.ndarray, np.ndarray, Decision, int]] = []

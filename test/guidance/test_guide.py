@@ -265,7 +265,7 @@ def test_a_lost_camera_does_not_make_the_pack_forgotten(driver):
 
 
 def test_a_hand_in_the_line_of_sight_is_lowered(driver):
-    """Lost behind one's own hand: that is said, not merely that it is lost."""
+    """Lost behind one's own hand for more than a moment: that is said, not merely that it is lost."""
     driver.watch(1.0, at=AT, hand=(0.05, 0.025, 0.3))
     driver.watch(6.0, Decision.LOST, hand=(0.05, 0.025, 0.3))
     assert "Your hand is in front of it. Lower your hand." in driver.texts

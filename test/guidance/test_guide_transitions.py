@@ -58,7 +58,7 @@ def apply(driver: Driver, cue: Cue) -> None:
         driver.watch(3.0, at=AT, hand=UP_HAND)
     elif cue is Cue.OBSTRUCTED:
         driver.see(at=AT, hand=IN_SIGHT)
-        driver.see(Decision.LOST, hand=IN_SIGHT, age_ms=20)
+        driver.watch(1.2, Decision.LOST, hand=IN_SIGHT)
     elif cue is Cue.ACTED:
         driver.watch(9.0, Decision.SEARCHING, hand=BEFORE)
     elif cue is Cue.STILL_TAKEN:

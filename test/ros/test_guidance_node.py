@@ -32,6 +32,7 @@ from shelfhelp_ros.sightings import TargetSighting as Sighting
 
 SHELF = [1, 2, 3, 4, 5, 6, 7, 8]
 NEAR = np.array([0.3, 0.0, 0.7])
+HELD_BELOW = np.array([0.0, 0.1, 0.0])
 
 
 class World:
