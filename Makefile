@@ -1,6 +1,6 @@
 # Thin: each target sets up what it needs and calls one command. Arguments: make demo ARGS="--seed 3"
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint evaluate
+.PHONY: help setup demo test bench lint evaluate benchmark-training
 
 # Set by the ROS wheels in processes they start; here it would keep our own Python from finding its libraries.
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -14,6 +14,7 @@ help:
 	@echo "make test    everything that tests need, and all tests (installs PyTorch)"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   speed, latency and memory on this machine"
+	@echo "make benchmark-training  every training method with the same backbone, pictures and steps"
 	@echo "make evaluate  every published figure of the networks again, and whether it is as published"
 
 setup:
@@ -40,3 +41,7 @@ bench:
 evaluate:
 	@scripts/setup test
 	@.venv/bin/shelfhelp-evaluate all $(ARGS)
+
+benchmark-training:
+	@scripts/setup test
+	@.venv/bin/shelfhelp-evaluate methods $(ARGS)
