@@ -128,6 +128,7 @@ EVALUATIONS = {
     "classification": ("evaluate_classification", "how well a classifier names pictures"),
     "detection": ("evaluate_detection", "precision and recall of boxes (COCO figures)"),
     "lookalikes": ("evaluate_lookalikes", "how often a look-alike is named, with and without a second look"),
+    "methods": ("evaluate_methods", "every method on the same backbone, pictures, steps and seeds: a table"),
     "retrieval": ("evaluate_retrieval", "how often the right product is the nearest"),
     "gallery": ("evaluate_gallery", "pictures of queries and what was found nearest, the failures first"),
     "leaks": ("evaluate_leaks", "near-duplicate pictures on both sides of a split"),
