@@ -20,7 +20,6 @@ COMMANDS = {
     "doctor": "say what is installed, what is missing and how to mend it",
     "embed": "turn pictures of single products into vectors",
     "engines": "build, list and remove TensorRT engines for the GPU of this machine",
-    "engines": "build, list and remove TensorRT engines for the GPU of this machine",
     "find": "look for one product, given by reference photos, in pictures",
     "products": "list, add and remove the products of the catalogue",
     "replay": "play a bag through the assistant",
