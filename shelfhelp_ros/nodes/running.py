@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
@@ -101,6 +102,11 @@ class Crew:
                     # A callback in the pool destroyed what this thread was about to wait for, as a cleanup does. What
                     # else was ready is still ready in the next round.
                     continue
+                except RCLError as error:
+                    # How rclpy takes a change_state that the present state does not allow; anybody may ask for one.
+                    if "lifecycle state machine" not in str(error):
+                        raise
+                    node.get_logger().warning("a change of state that is not possible now was asked for")
         except ExternalShutdownException:
             pass
         except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,19 +15,31 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("shelfhelp_interfaces", reason="shelfhelp_interfaces is not built")
 
 from faulty_assistant import LOST, Stream, is_direction
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from ros_graph import Graph, photo_of, until
 from shelfhelp_interfaces.msg import Instruction
 
-from shelfhelp_ros.nodes.processes import node_command, running
+from shelfhelp_ros.nodes.processes import running
+
+PROGRAM = """
+from shelfhelp_ros.nodes.running import Crew, ros, stopped_by_signals
+from shelfhelp_ros.nodes.{name}_node import {kind}
+with ros():
+    crew = Crew()
+    with stopped_by_signals(crew):
+        crew.add({kind}())
+        crew.activate()
+        crew.wait()
+        crew.close()
+"""
 
 
 class Killable:
-    """A node in a process of its own, configured and activated as a launch file would."""
+    """A node in a process of its own, brought to active."""
 
     def __init__(self, graph: Graph, name: str, *arguments: str) -> None:
-        self._graph, self.name, self._arguments = graph, name, arguments
+        self._graph, self.name = graph, name
+        program = PROGRAM.format(name=name, kind=f"{name.capitalize()}Node")
+        self._command = [sys.executable, "-c", program, "--ros-args", *arguments]
         self._stack = ExitStack()
         self.process: subprocess.Popen[bytes]
         self.starts = 0
@@ -38,11 +51,7 @@ class Killable:
 
     def start(self) -> None:
         self.starts += 1
-        command = node_command(f"{self.name}_node", "--ros-args", *self._arguments)
-        self.process = self._stack.enter_context(running(command, self.log))
-        if self.name != "speech":
-            for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-                self._change(transition)
+        self.process = self._stack.enter_context(running(self._command, self.log))
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -50,21 +59,6 @@ class Killable:
 
     def close(self) -> None:
         self._stack.close()
-
-    def _change(self, transition: int) -> None:
-        client = self._graph.node.create_client(ChangeState, f"{self.name}/change_state")
-        request = ChangeState.Request(transition=Transition(id=transition))
-        answers: list[ChangeState.Response] = []
-
-        def send() -> None:
-            client.call_async(request).add_done_callback(lambda future: answers.append(future.result()))
-
-        until(lambda: client.wait_for_service(0.2), what=f"the services of {self.name}")
-        # In the executor's thread: an answer may come before call_async has noted that it waits for one.
-        self._graph.node.executor.create_task(send)
-        until(lambda: answers, what=f"{self.name} to change its state")
-        assert answers[0].success, self.log.read_text()
-        self._graph.node.destroy_client(client)
 
 
 @contextmanager
@@ -84,9 +78,10 @@ def test_each_node_may_be_killed_and_started_again(graph: Graph, tiny_models: Pa
     speech = Killable(graph, "speech", "-p", "backend:=text")
     client, stream = graph.client(), Stream(graph.camera(), lambda: graph.node.get_clock().now().nanoseconds)
     with started(perception, guidance, speech):
+        client.wait_for_assistant()
         client.enrol_product("Pack three", [photo_of(3)])
+        until(lambda: heard.messages, lambda: client.set_target("Pack three"), "the first words")
         stream.start()
-        client.set_target("Pack three")
         heard.wait_for(is_direction)
         for node in (guidance, perception, speech):
             node.kill()
