@@ -74,6 +74,8 @@ class ClassTraining(pl.LightningModule):
             )
 
     def _prepare(self, names: list[str], counts: list[int]) -> None:
+        if len(names) < 2:
+            raise ShelfHelpError(f"there is nothing to tell apart: the training pictures show {len(names)} class(es)")
         self.class_names, self.class_counts = list(names), list(counts)
         self.make_head(counts)
         classes = len(names)

@@ -39,7 +39,8 @@ def test_an_unknown_method_is_refused() -> None:
     """The methods there are are named."""
     finished = run("train", "dectector", "fit")
     assert finished.returncode == 2
-    assert "detector, metric" in finished.stderr
+    assert "classifier" in finished.stderr
+    assert "detector" in finished.stderr
 
 
 def test_missing_photos_are_one_clear_line(tmp_path: Path) -> None:
