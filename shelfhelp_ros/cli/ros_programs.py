@@ -23,7 +23,7 @@ class RosProgram:
 
 def ros_programs() -> list[RosProgram]:
     """Those of this user, or of everybody for root; this process and the one that started it are left out."""
-    found = []
+    found: list[RosProgram] = []
     for folder in Path("/proc").glob("[0-9]*"):
         if int(folder.name) in (os.getpid(), os.getppid()):
             continue
