@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
+from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_training.data.batch_augment import BatchAugmentation, Preset
 from shelfhelp_training.evaluation.retrieval import across_photos
 from shelfhelp_training.methods.backbones import create_backbone, load_backbone
@@ -123,6 +125,24 @@ class EmbeddingTraining(pl.LightningModule, ABC):
 
     def on_test_epoch_end(self) -> None:
         self._log_recall("test", "test_recall")
+
+    def predict_step(self, batch: Batch, index: int) -> Batch:
+        return {"index": batch["index"], "embeddings": self(batch["images"])}
+
+    def on_predict_epoch_end(self) -> None:
+        """Write ``embeddings.npz`` into the run's folder: ``embeddings`` N×D, ``products`` and ``photos`` (N names)."""
+        if self.trainer.world_size > 1:
+            raise ShelfHelpError("predictions are gathered in one process; set trainer.devices to 1")
+        found = cast(list[Batch], self.trainer.predict_loop.predictions)
+        index, vectors = (torch.cat([of[name].cpu() for of in found]).numpy() for name in ("index", "embeddings"))
+        data = cast(Any, self.trainer).datamodule
+        rows = [data.parts[data.predicted].rows[row] for row in index]
+        np.savez(
+            Path(self.trainer.default_root_dir) / "embeddings.npz",
+            embeddings=vectors,
+            products=[row.product for row in rows],
+            photos=[row.photo for row in rows],
+        )
 
     def _log_recall(self, role: str, name: str) -> None:
         """Recall@1 of a role's pictures across its photographs, those of all processes together."""
