@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -67,7 +67,8 @@ def reduce_model(model: Path, output: Path, precision: Precision, calibrate_on: 
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         draft = Path(folder) / output.name
         if precision == "fp16":
-            onnx.save(convert_float_to_float16(proto, keep_io_types=True, node_block_list=kept), str(draft))
+            halved = convert_float_to_float16(proto, keep_io_types=True, node_block_list=kept)
+            onnx.save(without_round_trips(halved), str(draft))
         else:
             _to_eight_bits(proto, draft, card, kept, calibrate_on)
         draft.replace(output)
@@ -94,6 +95,32 @@ def with_float_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
     proto.graph.node.extend(nodes)
     onnx.checker.check_model(proto)
     return proto
+
+
+def without_round_trips(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network without the Casts to 16 bits and back that the conversion leaves between nodes in 32 bits.
+
+    They would round what is to stay exact, and TensorRT refuses a Range that is rounded so.
+    """
+    graph = proto.graph
+    made = {node.output[0]: node for node in graph.node if node.op_type == "Cast"}
+    # Those that the conversion put behind a node in 32 bits; what the network itself casts may come from integers.
+    rounding = {name for name, node in made.items() if node.name.endswith("_cast_to_fp16_node")}
+
+    def exact(name: str) -> str:
+        while name in made and made[name].attribute[0].i == TensorProto.FLOAT and made[name].input[0] in rounding:
+            name = made[made[name].input[0]].input[0]
+        return name
+
+    for node in graph.node:
+        node.input[:] = [exact(name) for name in node.input]
+    while True:
+        used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+        kept = [node for node in graph.node if node.op_type != "Cast" or node.output[0] in used]
+        if len(kept) == len(graph.node):
+            return proto
+        del graph.node[:]
+        graph.node.extend(kept)
 
 
 def after_last_convolution(graph: onnx.GraphProto) -> list[str]:
@@ -176,7 +203,8 @@ def _to_eight_bits(
         weight_type=QuantType.QInt8,
         # Shape inference may have renamed or fused nodes: the tail is found again in what is quantised.
         nodes_to_exclude=sorted({*kept, *after_last_convolution(prepared.graph)}),
-        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
+        # TensorRT knows no biases of 32-bit integers; it adds them in 32-bit floats.
+        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
     )
 
 
