@@ -23,7 +23,7 @@ AnySource = Source | CropSource
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One side of a split: its name and its sources. ``role`` is train, validate or queries (of a test set)."""
+    """One side of a split: its name and its sources. ``role`` is train, validate, test or queries (of a test set)."""
 
     name: str
     role: str
@@ -109,7 +109,7 @@ def refuse_shared_crops(train: Sequence[CropSource], validate: Sequence[CropSour
 
 
 def read_parts(config: Path) -> list[Part]:
-    """The parts that a configuration names: of a training (train, validate), or of a list of test sets.
+    """The parts that a configuration names: of a training (train, validate, test), or of a list of test sets.
 
     Raises ShelfHelpError when the file is neither.
     """
@@ -117,8 +117,10 @@ def read_parts(config: Path) -> list[Part]:
         raw: Any = yaml.safe_load(config.read_text(encoding="utf-8"))
         if isinstance(raw, list):
             return [Part(f"queries of {entry['name']}", "queries", _sources(entry["queries"])) for entry in raw]
-        data = raw["data"]
-        return [Part(f"{role} of {config.name}", role, _sources(data[role])) for role in ("train", "validate")]
+        # Where a method knows several classes of data, its configuration names one, with its settings below.
+        data = raw["data"].get("init_args", raw["data"])
+        roles = ["train", *(role for role in ("validate", "test") if role in data)]
+        return [Part(f"{role} of {config.name}", role, _sources(data[role])) for role in roles]
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ShelfHelpError(f"{config} is no configuration of a training or of test sets: {error!r}") from error
 
