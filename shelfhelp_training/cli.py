@@ -26,7 +26,7 @@ class Method:
         text: what it is for, in one line.
         monitor: the figure whose best checkpoint is kept and that a search improves; empty for none.
         mode: whether more (``max``) or less (``min``) of it is better.
-        choice: a configuration may name other classes by ``class_path``; these two are what it means without.
+        choice: a configuration may name other classes by ``class_path``, both; these two are what it means without.
     """
 
     module: str

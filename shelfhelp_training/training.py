@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+import yaml
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
@@ -59,7 +60,7 @@ class TrainingCLI(LightningCLI):
         self.name, self.method, self.more_callbacks, self.start = name, method, list(callbacks), start
         for text in NOISE:
             warnings.filterwarnings("ignore", message=f".*{text}")
-        choice = method.choice
+        choice = method.choice and names_classes(arguments)
         super().__init__(
             pl.LightningModule if choice else load_class(method.module),
             pl.LightningDataModule if choice else load_class(method.data),
@@ -71,9 +72,6 @@ class TrainingCLI(LightningCLI):
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        if self.method.choice:
-            classes = {"model": self.method.module, "data": self.method.data}
-            parser.set_defaults({key: {"class_path": name.replace(":", ".")} for key, name in classes.items()})
         parser.add_argument("--name", type=str | None, default=None, help="The run's name; without one, the time.")
         parser.add_argument("--runs", type=str, default="runs", help="Folder in which runs/METHOD/NAME is made.")
         parser.add_argument(
@@ -169,6 +167,24 @@ class TrainingCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         if self.start:
             super()._run_subcommand(subcommand)
+
+
+def names_classes(arguments: Sequence[str]) -> bool:
+    """Whether a configuration among the arguments names its module by ``class_path``.
+
+    Looked up before Lightning parses it: a default class would leave its settings to the one that is named instead.
+    """
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        path = argument if before == "--config" else argument.removeprefix("--config=")
+        if (before == "--config" or path != argument) and Path(path).is_file():
+            try:
+                settings = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            except (yaml.YAMLError, UnicodeDecodeError):
+                continue
+            model = settings.get("model") if isinstance(settings, dict) else None
+            if isinstance(model, dict) and "class_path" in model:
+                return True
+    return False
 
 
 def _wandb(run: RunFolder, method: str, offline: bool) -> Logger:
