@@ -74,6 +74,10 @@ class Grasp:
         self._times = self._times + 1 if sign is self._sign else 1
         self._sign = sign
 
+    def agrees(self, sighting: TargetSighting, hand: Vector) -> bool:
+        """Whether a sighting, with the palm at ``hand`` (3,), says the same as those that led to the verdict."""
+        return sighting.verified is not Verified.PENDING and self._read(sighting, hand) is self._sign
+
     def _read(self, sighting: TargetSighting, hand: Vector) -> _Sign | None:
         """What a picture says of the pack in the hand; None when it says nothing of it."""
         place = _place(sighting.product)

@@ -553,6 +553,8 @@ class Guide:
             return None
         if sighting is None or self._hand is None or self._awaited_hand(now_ns) is not None:
             return None
+        if not grasp.agrees(sighting, self._hand.xyz):
+            return None
         text = self.phrases.say("done", name=self._target_name)
         return _Saying(text, "done", 0.0, 0.0, stamp_ns=min(sighting.stamp_ns, self._hand.stamp_ns), soon=True)
 
