@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import runpy
 import shlex
@@ -14,10 +15,13 @@ import pytest
 import setuptools
 
 from shelfhelp_ros.cli.main import COMMANDS, cli
+from shelfhelp_training.cli import EVALUATIONS, EXPORTS, METHODS, MORE_STEPS, STEPS, TOOLS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "docker" / "README.md"]
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+
+TRAINING = {"shelfhelp-train": TOOLS, "shelfhelp-export": EXPORTS, "shelfhelp-evaluate": EVALUATIONS}
 
 
 def shell_lines(page: Path) -> Iterator[list[str]]:
@@ -84,6 +88,30 @@ def test_documented_training_commands_are_installed() -> None:
     installed = {script.split("=")[0].strip() for script in caught["entry_points"]["console_scripts"]}
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert set(re.findall(r"\bshelfhelp-(?:train|export|evaluate)\w*", text)) <= installed
+
+
+def documented_training() -> list[tuple[str, list[str]]]:
+    return [(page, [name, *words]) for name in TRAINING for page, words in commands_named(name)]
+
+
+@pytest.mark.parametrize(("page", "words"), documented_training(), ids=lambda value: str(value)[:70])
+def test_documented_methods_steps_and_configurations_exist(page: str, words: list[str]) -> None:
+    """A method or step that was renamed, a configuration that was moved, an option that is no more."""
+    program, name, *rest = words
+    for word in rest:
+        assert not word.startswith("config/") or (ROOT / word).is_file(), f"{page}: {word}"
+    if program == "shelfhelp-train" and name in METHODS:
+        # Their options are Lightning's.
+        assert rest[0] in {*STEPS, *MORE_STEPS}, page
+        return
+    assert name in TRAINING[program], page
+    command: click.Command = importlib.import_module(
+        f"shelfhelp_training.commands.{TRAINING[program][name][0]}"
+    ).command
+    if isinstance(command, click.Group):
+        command = command.commands[rest.pop(0)]
+    options = {text for parameter in command.params for text in [*parameter.opts, *parameter.secondary_opts]}
+    assert {word for word in rest if word.startswith("--")} <= options | {"--help"}, page
 
 
 def test_documented_launch_files_and_arguments_exist() -> None:
