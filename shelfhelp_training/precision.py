@@ -29,6 +29,7 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import iou
 from shelfhelp_ros.inference.card import ModelCard, load_card
 from shelfhelp_ros.inference.preprocessing import fit, letterbox_for, to_tensor
+from shelfhelp_ros.inference.session import OnnxSession, Session
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
 from shelfhelp_ros.sightings import FloatArray, ImageArray
@@ -136,28 +137,36 @@ def after_last_convolution(graph: onnx.GraphProto) -> list[str]:
 
 
 def encoder_loss(before: Path, after: Path, crops: Sequence[ImageArray]) -> Loss:
-    """Cosines of crops' vectors by the encoders in two folders. Raises ShelfHelpError without crops."""
+    """Cosines of crops' vectors by the encoders in two folders, computed as written; times as this machine runs them.
+
+    Raises ShelfHelpError without crops.
+    """
     _require(crops, "crops of products")
-    first, second = (Encoder.load(folder, "cpu") for folder in (before, after))
+    first, second = (Encoder(*_as_written(folder / "encoder.onnx")) for folder in (before, after))
     cosines = (first.embed(crops) * second.embed(crops)).sum(axis=1)
     few = crops[:16]
-    times = [_milliseconds(partial(encoder.embed, few)) / len(few) for encoder in (first, second)]
+    times = [_milliseconds(partial(Encoder.load(folder, "cpu").embed, few)) / len(few) for folder in (before, after)]
     return Loss(len(crops), float(cosines.min()), float(cosines.mean()), *times)
 
 
 def detector_loss(before: Path, after: Path, pictures: Sequence[ImageArray]) -> Loss:
-    """How well the boxes of the detectors in two folders agree, both ways. Raises ShelfHelpError without pictures."""
+    """How well the boxes of the detectors in two folders agree, both ways, computed as written; times as this machine
+    runs them. Raises ShelfHelpError without pictures."""
     _require(pictures, "pictures")
-    first, second = (Detector.load(folder, "cpu") for folder in (before, after))
+    first, second = (Detector(*_as_written(folder / "detector.onnx")) for folder in (before, after))
     agreement: list[float] = []
     for picture in pictures:
         ours, theirs = first.detect(picture).boxes, second.detect(picture).boxes
         overlaps = iou(ours, theirs)
         for best in (overlaps.max(axis=1, initial=0), overlaps.max(axis=0, initial=0)):
             agreement += [float(value) if value >= MATCH_IOU else 0.0 for value in best]
-    times = [_milliseconds(partial(detector.detect, pictures[0])) for detector in (first, second)]
+    times = [_milliseconds(partial(Detector.load(folder, "cpu").detect, pictures[0])) for folder in (before, after)]
     least = min(agreement, default=1.0)
     return Loss(len(pictures), least, float(np.mean(agreement)) if agreement else 1.0, *times)
+
+
+def _as_written(model: Path) -> tuple[ModelCard, Session]:
+    return load_card(model), OnnxSession(model, "cpu", exact=True)
 
 
 def crops_of(pictures: Sequence[ImageArray], models: Path, limit: int = 500) -> list[ImageArray]:

@@ -48,10 +48,16 @@ class Session(Protocol):
 
 
 class OnnxSession:
-    """ONNX Runtime: ``cpu``, or ``cuda`` on an NVIDIA GPU where its CUDA build is installed."""
+    """ONNX Runtime: ``cpu``, or ``cuda`` on an NVIDIA GPU where its CUDA build is installed.
 
-    def __init__(self, model: Path, backend: str, threads: int | None = None) -> None:
+    ``exact`` computes a network in eight bits as it is written, and not with the processor's own instructions for eight
+    bits, whose sums saturate where there is no VNNI.
+    """
+
+    def __init__(self, model: Path, backend: str, threads: int | None = None, exact: bool = False) -> None:
         options = onnxruntime.SessionOptions()
+        if exact:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.intra_op_num_threads = threads or usable_cores()
         # Detector and encoder take turns: a pool that spins while it waits would take the cores from the other one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

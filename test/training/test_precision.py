@@ -78,8 +78,7 @@ def test_eight_bits_are_calibrated_on_pictures(tmp_path: Path) -> None:
     reduce_model(ENCODER, tmp_path / "encoder.onnx", "int8", CROPS)
     assert set(kinds(tmp_path / "encoder.onnx")) == {TensorProto.INT8}
     loss = encoder_loss(ENCODER.parent, tmp_path, CROPS)
-    # Drawn packs are far from what the encoder was trained on: it loses more on them than on photos.
-    assert 0.7 < loss.mean < 0.99999
+    assert 0.9 < loss.mean < 0.99999
 
 
 def test_eight_bits_without_a_picture_are_refused(tmp_path: Path) -> None:
