@@ -12,8 +12,9 @@ from shelfhelp_ros.sightings import Decision, TargetSighting, TrackedProduct, Ve
 
 Vector = npt.NDArray[np.float64]
 
-#: Two places nearer to each other than this, metres, are one.
+#: Two places nearer to each other than this, metres, are one: of one track, and of two, which stand side by side.
 _SAME_PLACE = 0.06
+_SAME_PLACE_OF_OTHER = 0.035
 
 
 class Verdict(Enum):
@@ -28,6 +29,7 @@ class _Sign(Enum):
 
     VERIFIED = 4
     LOOKS_RIGHT = 3
+    GONE_FROM_SHELF = 5
     LIKELIER_OF_TWO = 6
     NOT_IT = -2
     STILL_ON_SHELF = -3
@@ -40,18 +42,28 @@ class Grasp:
     Each look has to rest on a sighting and a hand position of its own. A pack that was one of two look-alikes
     (``doubted``) needs a second look that says yes, or has to be the likelier one after the other was in the hand
     (``compared``). A pack that has no look-alike is believed by the first look when the second cannot tell. The wanted
-    product that stays on the shelf while the hand goes away was not taken.
+    product that stays on the shelf while the hand goes away was not taken. Where further packs of the same product
+    stand on the shelf, perception may go on looking at one of those: a pack that was ``known`` for the product before
+    it was taken, and is gone from its place, is the one in the hand.
     """
 
     def __init__(
-        self, settings: GuidanceSettings, home: Vector, product: TrackedProduct, doubted: bool, compared: bool = False
+        self,
+        settings: GuidanceSettings,
+        home: Vector,
+        product: TrackedProduct,
+        doubted: bool,
+        compared: bool = False,
+        known: bool = False,
     ) -> None:
-        """``home`` (3,) is where the hand rests at the ``product`` that it was led to."""
+        """``home`` (3,) is where the hand rests at the ``product`` that it was led to; ``known``: it was found with the
+        probability that a confirmation needs."""
         self._settings = settings
         self.home = home
         self.product = product
         self.doubted = doubted
         self.compared = compared
+        self.known = known
         self.lifted = False
         self._sign: _Sign | None = None
         self._times = 0
@@ -84,23 +96,28 @@ class Grasp:
         if place is None or sighting.decision not in (Decision.FOUND, Decision.AMBIGUOUS):
             return None
         found = sighting.decision is Decision.FOUND
-        stood = _place(self.product)
-        at_its_place = stood is not None and float(np.linalg.norm(place - stood)) < _SAME_PLACE
+        sure = sighting.probability >= self._settings.confirm_probability
+        at_its_place = self._at_its_place(sighting.product, place)
         if float(np.linalg.norm(place - hand)) > self._settings.held_within:
-            # A further pack of the same product beside it tells nothing; its look-alike does.
-            if not (self.doubted or at_its_place):
-                return None
-            return _Sign.STILL_ON_SHELF if found else _Sign.RATHER_ON_SHELF
+            if self.doubted or at_its_place:
+                return _Sign.STILL_ON_SHELF if found else _Sign.RATHER_ON_SHELF
+            return _Sign.GONE_FROM_SHELF if self.known and found and sure else None
         if at_its_place:
             return None
         if sighting.verified is Verified.NO:
             return _Sign.NOT_IT
-        sure = sighting.probability >= self._settings.confirm_probability
         if sure and sighting.verified is Verified.YES:
             return _Sign.VERIFIED
         if self.doubted:
             return _Sign.LIKELIER_OF_TWO if self.compared else None
         return _Sign.LOOKS_RIGHT if sure and found else None
+
+    def _at_its_place(self, product: TrackedProduct | None, place: Vector) -> bool:
+        """Whether a product at ``place`` (3,) stands where the one that the hand was led to stood."""
+        stood = _place(self.product)
+        same = product is not None and product.track_id == self.product.track_id
+        near = _SAME_PLACE if same else _SAME_PLACE_OF_OTHER
+        return stood is not None and float(np.linalg.norm(place - stood)) < near
 
 
 def _place(product: TrackedProduct | None) -> Vector | None:

@@ -504,7 +504,10 @@ class Guide:
         elif hand.stamp_ns != rest.stamp_ns:
             self._rest_at = _Rest(rest.offset, hand.stamp_ns, rest.many + 1)
             if rest.many + 1 >= self.settings.contact_frames:
-                self._grasp = Grasp(self.settings, hand.xyz, goal, self._trying, self._candidates.compared)
+                known = sighting.decision is Decision.FOUND and sighting.verified is not Verified.PENDING
+                known = known and sighting.probability >= self.settings.confirm_probability
+                compared = self._candidates.compared
+                self._grasp = Grasp(self.settings, hand.xyz, goal, self._trying, compared, known)
                 self._asked_of_pack = 0
                 self._advance(Cue.AT_REST, self._stopwatch.seconds)
 

@@ -2,6 +2,7 @@
 
 A shelf does not move. When the depth where a product stood becomes nearer than the product, while the depths of the
 other products stay as they were, something came between: the product is still there, at the distance known before.
+Unless it is still detected and has grown as a thing does that comes nearer: then somebody took it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 ENOUGH_TO_TELL = 5
+# Of the growth that a thing shows that comes nearer; boxes are not exact, and a hand hides a part.
+_SHARE_OF_GROWTH = 0.6
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,12 @@ class OcclusionSettings:
 @dataclass(frozen=True)
 class Measured:
     """Depths in metres where a track is: ``distance`` of its middle, with its ``spread``; a good part of it is nearer
-    than ``front``."""
+    than ``front``. ``height``: pixels of its box where it was detected, else None."""
 
     distance: float
     front: float
     spread: float = 0.0
+    height: float | None = None
 
 
 @dataclass
@@ -39,6 +43,7 @@ class _Known:
     distance: float
     front: float
     hidden_since_ns: int | None = None
+    height: float | None = None
 
 
 @dataclass
@@ -48,27 +53,34 @@ class DistanceMemory:
     settings: OcclusionSettings = field(default_factory=OcclusionSettings)
     _known: dict[int, _Known] = field(default_factory=dict)
 
-    def update(self, measured: Mapping[int, Measured | None], stamp_ns: int, growth: float = 1.0) -> None:
-        """Take in one frame: the depths now measured where each live track is, None where there are none.
+    def update(self, measured: Mapping[int, Measured | None], stamp_ns: int, growth: float = 1.0) -> set[int]:
+        """Take in one frame: the depths now measured where each live track is, None where there are none. Answers with
+        the tracks that came nearer by themselves: what was taken, or a thing that is another one from now on.
 
         ``growth`` is the factor by which the camera's motion enlarged the picture; it tells of a camera that comes
         nearer when there are too few products to tell. Tracks that are not named are forgotten.
         """
         approach = self._approach(measured, 1.0 / growth)
         known: dict[int, _Known] = {}
+        taken: set[int] = set()
         for track_id, depths in measured.items():
             before = self._known.get(track_id)
             if before is None:
                 if depths is not None:
-                    known[track_id] = _Known(depths.distance, depths.front)
+                    known[track_id] = _Known(depths.distance, depths.front, height=depths.height)
                 continue
             distance, front = before.distance * approach, before.front * approach
-            if depths is None or depths.front < front - self._margin(distance):
+            nearer = depths is None or depths.front < front - self._margin(distance)
+            if depths is None or (nearer and not self._came_nearer(before, depths)):
                 since = stamp_ns if before.hidden_since_ns is None else before.hidden_since_ns
-                known[track_id] = _Known(distance, front, since)
+                height = None if before.height is None else before.height / approach
+                known[track_id] = _Known(distance, front, since, height)
             else:
-                known[track_id] = _Known(depths.distance, depths.front)
+                known[track_id] = _Known(depths.distance, depths.front, height=depths.height or before.height)
+                if nearer:
+                    taken.add(track_id)
         self._known = known
+        return taken
 
     def distance(self, track_id: int) -> float | None:
         """How far the product is, also while it is covered; None when that was never seen."""
@@ -81,6 +93,13 @@ class DistanceMemory:
         if known is None or known.hidden_since_ns is None:
             return False
         return 0 <= stamp_ns - known.hidden_since_ns <= self.settings.hidden_for_s * 1e9
+
+    def _came_nearer(self, before: _Known, now: Measured) -> bool:
+        """Whether the thing itself is nearer than it was: all of it, and larger by as much as that makes it."""
+        if now.height is None or before.height is None or now.distance >= before.distance - self._margin(now.distance):
+            return False
+        expected = before.distance / now.distance - 1
+        return now.height / before.height - 1 >= _SHARE_OF_GROWTH * expected
 
     def _margin(self, distance: float) -> float:
         return max(self.settings.nearer_m, self.settings.nearer_share * distance)

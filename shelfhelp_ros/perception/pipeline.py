@@ -251,8 +251,10 @@ class Pipeline:
             self._measured = {}
             return set()
         growth = float(np.sqrt(abs(np.linalg.det(motion[:, :2]))))
-        self._measured = {track.track_id: _depths(track.box, frame) for track in tracks}
-        self._distances.update(self._measured, frame.stamp_ns, growth)
+        self._measured = {track.track_id: _depths(track, frame) for track in tracks}
+        for taken in self._distances.update(self._measured, frame.stamp_ns, growth):
+            # A pack in the hand is looked at anew: its track may have been that of one it passed.
+            self._evidence.pop(taken, None)
         covered = {track_id for track_id in alive if self._distances.covered(track_id, frame.stamp_ns)}
         self._tracker.hold(covered, frame.stamp_ns)
         return covered
@@ -408,13 +410,16 @@ def _is_small(motion: Affine, shape: tuple[int, ...]) -> bool:
     return bool((np.abs(moved) < _SMALL * size).all())
 
 
-def _depths(box: BoxArray, frame: Frame) -> Measured | None:
+def _depths(track: Track, frame: Frame) -> Measured | None:
     """Metres to what is seen in a box of the colour image; None without usable depth."""
     if frame.depth is None or frame.depth.size == 0:
         return None
-    box = _on_depth(box, frame)
+    box = _on_depth(track.box, frame)
     middle, front = box_depth(box, frame.depth), front_depth(box, frame.depth)
-    return None if middle is None or front is None else Measured(middle[0], front, middle[1])
+    if middle is None or front is None:
+        return None
+    height = None if track.detection is None else float(track.box[3] - track.box[1])
+    return Measured(middle[0], front, middle[1], height)
 
 
 def _on_depth(box: BoxArray, frame: Frame) -> BoxArray:

@@ -29,6 +29,21 @@ def test_a_hand_covers_the_product_and_its_distance_is_kept() -> None:
     assert not memory.covered(4, SECOND)
 
 
+def test_a_pack_that_is_taken_comes_nearer_and_grows() -> None:
+    """What is detected and larger by as much as it is nearer was taken; a hand that is nearer makes no box grow."""
+    memory = DistanceMemory()
+    memory.update(SHELF | {3: Measured(0.8, 0.8, height=100.0)}, 0)
+    assert memory.update(SHELF | {3: Measured(0.5, 0.5, height=155.0)}, SECOND) == {3}
+    assert not memory.covered(3, SECOND)
+    assert memory.distance(3) == pytest.approx(0.5)
+
+    for nearer in (Measured(0.3, 0.3, height=160.0), Measured(0.3, 0.3), Measured(0.5, 0.3, height=260.0)):
+        memory.update(SHELF | {3: Measured(0.5, 0.5, height=155.0)}, SECOND)
+        assert not memory.update(SHELF | {3: nearer}, 2 * SECOND)
+        assert memory.covered(3, 2 * SECOND)
+        assert memory.distance(3) == pytest.approx(0.5)
+
+
 def test_a_hand_over_a_part_of_the_product_is_enough() -> None:
     """The middle still shows the product, but a good part of it is behind the hand: it may not be seen any more."""
     memory = DistanceMemory()

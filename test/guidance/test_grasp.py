@@ -1,0 +1,54 @@
+"""Whether the pack in the hand is the one, where further packs of the same product stand on the shelf."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from shelfhelp_ros.guidance.grasp import Grasp, Verdict
+from shelfhelp_ros.guidance.settings import GuidanceSettings
+from shelfhelp_ros.sightings import Decision, Position, TargetSighting, TrackedProduct
+
+HOME = np.array([0.0, 0.0, 0.7])
+LIFTED = np.array([0.0, 0.1, 0.4])
+
+
+def product(xyz: tuple[float, float, float], track_id: int) -> TrackedProduct:
+    point = np.array(xyz)
+    box = np.zeros(4, np.float32)
+    position = Position(point, np.eye(3) * 1e-4)
+    return TrackedProduct(track_id, box, 0.9, "oats", "Oats", 0.9, point / np.linalg.norm(point), position)
+
+
+def sighting(xyz: tuple[float, float, float], track_id: int, probability: float = 0.9) -> TargetSighting:
+    return TargetSighting(0, "camera", "oats", "Oats", Decision.FOUND, probability, product(xyz, track_id))
+
+
+def verdict(seen: TargetSighting, known: bool = True, doubted: bool = False) -> Verdict | None:
+    """What ten looks with the hand lifted come to; the pack that the hand was led to stood straight ahead as track 1."""
+    grasp = Grasp(GuidanceSettings(), HOME, product((0.0, 0.0, 0.72), 1), doubted, known=known)
+    for look in range(10):
+        grasp.look(seen, LIFTED, look)
+    return grasp.verdict
+
+
+def test_a_known_pack_that_is_gone_from_its_place_was_taken() -> None:
+    """Perception goes on looking at the next facing, which is another track at another place."""
+    assert verdict(sighting((0.08, 0.0, 0.72), 2)) is Verdict.CONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "doubted", "expected"),
+    [
+        (sighting((0.0, 0.0, 0.72), 1), True, False, Verdict.REFUTED),  # it stays where it was
+        (sighting((0.05, 0.0, 0.72), 1), True, False, Verdict.REFUTED),  # the camera swayed
+        (sighting((0.08, 0.0, 0.72), 2), False, False, None),  # nobody was sure of it before it was taken
+        (sighting((0.08, 0.0, 0.72), 2, 0.5), True, False, None),  # nor is anybody now
+        (sighting((0.08, 0.0, 0.72), 2), True, True, Verdict.REFUTED),  # its look-alike stays on the shelf
+    ],
+)
+def test_what_else_is_seen_on_the_shelf_confirms_nothing(
+    seen: TargetSighting, known: bool, doubted: bool, expected: Verdict | None
+) -> None:
+    """The inference holds for a pack that was known, without a look-alike, and away from its place."""
+    assert verdict(seen, known, doubted) is expected
