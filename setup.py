@@ -67,6 +67,7 @@ EXTRAS = {
     "training": [
         "ImageHash>=4.3,<5",
         "jsonargparse[signatures]>=4.35,<5",
+        "lightning-utilities>=0.11,<1",
         "matplotlib>=3.8,<4",
         "onnx>=1.16,<2",
         "onnxscript>=0.2,<1",

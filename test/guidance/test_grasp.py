@@ -25,7 +25,7 @@ def sighting(xyz: tuple[float, float, float], track_id: int, probability: float 
 
 
 def verdict(seen: TargetSighting, known: bool = True, doubted: bool = False) -> Verdict | None:
-    """What ten looks with the hand lifted come to; the pack that the hand was led to stood straight ahead as track 1."""
+    """What ten looks with the hand lifted come to; the pack that it was led to stood straight ahead, as track 1."""
     grasp = Grasp(GuidanceSettings(), HOME, product((0.0, 0.0, 0.72), 1), doubted, known=known)
     for look in range(10):
         grasp.look(seen, LIFTED, look)
