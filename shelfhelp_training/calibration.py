@@ -176,6 +176,19 @@ def calibrate(kinds: Kinds, fitted_on: str) -> Calibration:
     return replace(plain, thresholds=thresholds, confirm=confirm)
 
 
+def require_sense(calibration: Calibration) -> Calibration:
+    """The calibration, if it says what any must: the likelier the more alike, and not the likelier the more there are
+    to be taken for it. Raises ShelfHelpError otherwise: so few searches tell nothing, and every match would look certain.
+    """
+    similarity, crowd = (calibration.coefficients[name] for name in FEATURES)
+    if similarity <= 0 or crowd > 0:
+        raise ShelfHelpError(
+            f"the fitted calibration makes no sense (similarity {similarity:g}, log_in_view {crowd:g}): there are "
+            "too few searches, or the encoder tells nothing yet; give more held-out products and photographs"
+        )
+    return calibration
+
+
 @dataclass(frozen=True)
 class Claims:
     """What E episodes come to: the level up to which a product is named (0: never), whether it is the right one, and

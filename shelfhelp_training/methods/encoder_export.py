@@ -15,7 +15,7 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.card import ModelCard, load_card
 from shelfhelp_ros.inference.session import open_session
 from shelfhelp_ros.perception.encoder import Encoder
-from shelfhelp_training.calibration import calibrate
+from shelfhelp_training.calibration import calibrate, require_sense
 from shelfhelp_training.data.shelves import data_folder
 from shelfhelp_training.evaluation.comparisons import compare, read_sets, searches
 from shelfhelp_training.export import check_parity, export_model, write_card
@@ -73,7 +73,7 @@ def calibrate_encoder(model: Path, config: Path) -> ModelCard:
     sets = read_sets(config)
     kinds = searches(sets, [compare(one, encoder, data_folder()) for one in sets])
     calibration = calibrate(list(kinds.values()), "; ".join(one.name for one in sets))
-    return write_card(model, replace(card, calibration=calibration))
+    return write_card(model, replace(card, calibration=require_sense(calibration)))
 
 
 def _random_pictures(count: int, height: int, width: int) -> Tensor:

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from shelfhelp_ros.catalogue.matching import CONFIRM, Matcher, Thresholds
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.inference.card import Calibration
 from shelfhelp_training.calibration import (
     WRONG_NAMED,
     Claims,
@@ -22,6 +23,7 @@ from shelfhelp_training.calibration import (
     claims,
     fit_platt,
     lowest_level,
+    require_sense,
     weights,
 )
 from shelfhelp_training.data.crop_sources import Crop
@@ -192,3 +194,14 @@ def test_a_reference_is_not_judged_on_its_own_photo() -> None:
     strangers = Comparison(crops, crops, similarity, same, candidate, vectors).episodes(relatives=False)
     of_b = next(e for e in strangers if (e.product, e.photo, e.situation) == ("b1", "two", Situation.THERE))
     assert of_b.other.tolist() == [16, 21]
+
+
+@pytest.mark.parametrize(("similarity", "crowd", "sensible"), [(14, -0.7, True), (14, 0.3, False), (-2, -0.7, False)])
+def test_a_calibration_without_sense_is_refused(similarity: float, crowd: float, sensible: bool) -> None:
+    """With a handful of searches every match would look certain."""
+    fitted = Calibration({"similarity": similarity, "log_in_view": crowd}, -7.0, {}, "three photos")
+    if sensible:
+        assert require_sense(fitted) is fitted
+    else:
+        with pytest.raises(ShelfHelpError, match="too few searches"):
+            require_sense(fitted)
