@@ -178,7 +178,7 @@ def calibrate(kinds: Kinds, fitted_on: str) -> Calibration:
 
 def require_sense(calibration: Calibration) -> Calibration:
     """The calibration, if it says what any must: the likelier the more alike, and not the likelier the more there are
-    to be taken for it. Raises ShelfHelpError otherwise: so few searches tell nothing, and every match would look certain.
+    to be taken for it. Raises ShelfHelpError otherwise: so few searches tell nothing, and every match looks certain.
     """
     similarity, crowd = (calibration.coefficients[name] for name in FEATURES)
     if similarity <= 0 or crowd > 0:
