@@ -101,6 +101,7 @@ EXTRAS = {
         "pybind11-stubgen>=2.5,<4",
         "pyserial>=3.5,<4",
         "pytest>=8,<10",
+        "pytest-rerunfailures>=14,<17",
         "pytest-timeout>=2.3,<3",
         "ruff>=0.9,<0.18",
         "setuptools>=64,<80",
