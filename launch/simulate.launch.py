@@ -14,7 +14,7 @@ ARGUMENTS = (
     ("products", "20", "different products to offer"),
     ("layout", "normal", "how the shelf is stocked"),
     ("rate", "10.0", "frames a second"),
-    ("hand", "true", "show a hand that follows what is spoken"),
+    ("show_hand", "true", "show a hand that follows what is spoken"),
     ("photos", "", "folder to write a photo of each product to, for enrolling"),
 )
 
@@ -37,7 +37,7 @@ def simulate(context: LaunchContext) -> list[Entity]:
             name="simulation",
             namespace=given["namespace"],
             output="screen",
-            parameters=[{**parameters, "hand": given["hand"].lower() in ("true", "1", "yes")}],
+            parameters=[{**parameters, "hand": given["show_hand"].lower() in ("true", "1", "yes")}],
             remappings=[("instruction", "spoken")],
         )
     ]
