@@ -51,6 +51,7 @@ class Oracle:
     said: Counter = field(default_factory=Counter)
     texts: list[str] = field(default_factory=list)
     hands: list[np.ndarray] = field(default_factory=list)
+    sure_places: list[np.ndarray] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.guide = Guide(GuidanceSettings(), PHRASES, self.planner)
@@ -66,6 +67,8 @@ class Oracle:
 
     def see(self, frame: TargetSighting) -> None:
         self.seen = [*self.seen[-40:], (frame, self.elapsed)]
+        if is_sure(frame) and frame.product is not None and frame.product.position is not None:
+            self.sure_places.append(frame.product.position.xyz)
         self.check(self.guide.on_sighting(frame, self.now_ns))
 
     def hand(self, xyz, stamp_ns: int) -> None:
@@ -184,16 +187,22 @@ class Oracle:
 
     def check_found(self) -> None:
         """The newest picture says found, and is sure enough, or of look-alikes that a second look said yes to this one,
-        or that it was compared; the hand is fresh and near."""
+        or that it was compared; the hand is fresh and near, or left from beside its like."""
         frames = self.fresh_frames()
         newest = max(frame.stamp_ns for frame in frames)
         last = [frame for frame in frames if frame.stamp_ns == newest]
         assert any(self.may_be_it(frame) for frame in last)
         stamp_ns, arrived, hand = self.hand_seen
         assert self.fresh(stamp_ns, arrived)
-        near = [f.product.position.xyz - hand for f in last if f.product is not None and f.product.position is not None]
-        assert any(np.linalg.norm(offset) <= 0.2 for offset in near)
+        placed = [frame for frame in last if frame.product is not None and frame.product.position is not None]
+        near = any(np.linalg.norm(frame.product.position.xyz - hand) <= 0.2 for frame in placed)
+        assert near or any(self.stands_beside(frame) for frame in placed)
         assert np.linalg.norm(np.array(self.hands) - hand, axis=1).max() >= 0.1, "confirmed before it was lifted"
+
+    def stands_beside(self, frame: TargetSighting) -> bool:
+        """Whether a further pack of the product is seen: one was found as surely before, at another place."""
+        here = frame.product.position.xyz
+        return is_sure(frame) and any(np.linalg.norm(place - here) >= 0.035 for place in self.sure_places)
 
     def may_be_it(self, frame: TargetSighting) -> bool:
         if frame.verified is Verified.NO:
@@ -208,6 +217,10 @@ class Oracle:
     def fresh(self, stamp_ns: int, arrived: float) -> bool:
         """Young by its stamp and, whatever the clock did since, by the time that has gone by."""
         return -50 * MS <= self.now_ns - stamp_ns < FRESH and self.elapsed - arrived < FRESH / 1e9 + 1e-6
+
+
+def is_sure(frame: TargetSighting) -> bool:
+    return frame.decision is Decision.FOUND and frame.probability >= 0.7
 
 
 ODD = st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 1e300, -1e300, 1e-300])
