@@ -53,7 +53,7 @@ class PipelineSettings:
 
     confirm: str = "balanced"
     score_threshold: float | None = None
-    detection_interval_s: float = 0.09
+    detection_interval_s: float = 0.15
     coast_s: float = 0.25
     field_of_view_degrees: float = 69.0
     whole_view: float = 0.8
