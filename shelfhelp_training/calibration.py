@@ -139,10 +139,19 @@ def fit_logistic(
 
 
 def fit_episodes(kinds: Kinds) -> tuple[Doubles, float]:
-    """Coefficients of the similarity and of the logarithm of the number of crops, and the intercept."""
+    """Coefficients of the similarity and of the logarithm of the number of crops, and the intercept.
+
+    A crop cannot be the likelier the more there are to be taken for it, as shelves all of one size would have it (a
+    crop less where the product is sold out): the number of crops then counts for nothing.
+    """
     everything = [e for kind in kinds for e in kind]
-    rows = [features(e)[e.best] for e in everything]
-    return fit_logistic(rows, [bool(e.same[e.best]) for e in everything], weights(kinds))
+    rows = np.array([features(e)[e.best] for e in everything])
+    same = [bool(e.same[e.best]) for e in everything]
+    coefficients, intercept = fit_logistic(rows, same, weights(kinds))
+    if coefficients[1] > 0:
+        slope, intercept = fit_platt(rows[:, 0], same, weights(kinds))
+        coefficients = np.array([slope, 0.0])
+    return coefficients, intercept
 
 
 def features(episode: Episode) -> Doubles:
@@ -177,13 +186,14 @@ def calibrate(kinds: Kinds, fitted_on: str) -> Calibration:
 
 
 def require_sense(calibration: Calibration) -> Calibration:
-    """The calibration, if it says what any must: the likelier the more alike, and not the likelier the more there are
-    to be taken for it. Raises ShelfHelpError otherwise: so few searches tell nothing, and every match looks certain.
+    """The calibration, if it says what any must: the likelier the more alike.
+
+    Raises ShelfHelpError otherwise: so few searches tell nothing, and the least alike would look certain.
     """
-    similarity, crowd = (calibration.coefficients[name] for name in FEATURES)
-    if similarity <= 0 or crowd > 0:
+    similarity = calibration.coefficients[FEATURES[0]]
+    if similarity <= 0:
         raise ShelfHelpError(
-            f"the fitted calibration makes no sense (similarity {similarity:g}, log_in_view {crowd:g}): there are "
+            f"the fitted calibration makes no sense (similarity {similarity:g}): there are "
             "too few searches, or the encoder tells nothing yet; give more held-out products and photographs"
         )
     return calibration

@@ -166,9 +166,9 @@ def test_a_loop_goes_on_until_it_is_interrupted(places: list[object], photo: Pat
 @pytest.mark.usefixtures("ros_domain")
 def test_a_real_photo_panned_as_by_a_moving_camera(photos: Path, shipped_models: Path, tmp_path: Path) -> None:
     """Real products, the shipped networks, no depth: a product cut out of the first frame is found in the bag."""
-    scenes = sorted((photos / "unibo_cereals").rglob("*.jpg"))
+    scenes = sorted((photos / "unibo_cereals" / "scenes").glob("*.png"))
     if not scenes:
-        pytest.skip("the photos hold no unibo_cereals")
+        pytest.skip("the photos hold no scenes of unibo_cereals")
     scene = max(scenes, key=lambda path: path.stat().st_size)
     first = next(photo_frames(load_image(scene), 100)).image
     detections = Detector.load(shipped_models).detect(first)

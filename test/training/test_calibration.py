@@ -126,6 +126,16 @@ def test_the_best_of_many_is_worth_less() -> None:
     assert few > many + 0.1
 
 
+def test_shelves_of_one_size_do_not_make_a_full_shelf_a_sure_one() -> None:
+    """The product sold out leaves one crop less: how many there are would tell everything, and no more than that."""
+    episodes = shelves(60, 0.12, seed=5)
+    whole = [e for e in episodes if e.situation is Situation.THERE and len(e.similarity) == 30]
+    empty = [left for e in whole if (left := e.sold_out()) is not None]
+    calibration = calibrate([whole + empty], "shelves of thirty")
+    assert calibration.coefficients["log_in_view"] == 0
+    assert require_sense(calibration).coefficients["similarity"] > 0
+
+
 def test_kinds_and_situations_weigh_what_they_should() -> None:
     """Half of the weight is with the product, and many episodes of one kind do not drown those of another."""
     kinds = [shelves(20, 0.1, 5), shelves(400, 0.2, 6)]
@@ -196,10 +206,10 @@ def test_a_reference_is_not_judged_on_its_own_photo() -> None:
     assert of_b.other.tolist() == [16, 21]
 
 
-@pytest.mark.parametrize(("similarity", "crowd", "sensible"), [(14, -0.7, True), (14, 0.3, False), (-2, -0.7, False)])
-def test_a_calibration_without_sense_is_refused(similarity: float, crowd: float, sensible: bool) -> None:
-    """With a handful of searches every match would look certain."""
-    fitted = Calibration({"similarity": similarity, "log_in_view": crowd}, -7.0, {}, "three photos")
+@pytest.mark.parametrize(("similarity", "sensible"), [(14, True), (-2, False)])
+def test_a_calibration_without_sense_is_refused(similarity: float, sensible: bool) -> None:
+    """With a handful of searches the least alike could look certain."""
+    fitted = Calibration({"similarity": similarity, "log_in_view": -0.7}, -7.0, {}, "three photos")
     if sensible:
         assert require_sense(fitted) is fitted
     else:
