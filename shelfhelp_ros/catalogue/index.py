@@ -48,12 +48,8 @@ class Index:
         Photos that this encoder has not embedded are not in it: see `Catalogue.embed_missing`.
         """
         references = catalogue.references(encoder)
-        header = {
-            "format": FORMAT,
-            "catalogue": references.catalogue,
-            "generation": references.generation,
-            "encoder": encoder,
-        }
+        identity, generation = references.state
+        header = {"format": FORMAT, "catalogue": identity, "generation": generation, "encoder": encoder}
         path = index_path(catalogue.path)
         index = _read(path, header)
         if index is None or index.ntotal != len(references.photo_ids):

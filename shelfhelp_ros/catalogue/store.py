@@ -42,6 +42,8 @@ class UnknownProductError(ShelfHelpError):
         self.suggestions = suggestions
 
 
+# Of a catalogue: its identity and its generation.
+State = tuple[str, int]
 # Named here because inside the class `list` is the method.
 Rows = list[tuple[Any, ...]]
 Products = list["CatalogueProduct"]
@@ -76,11 +78,10 @@ class ReferencePhoto:
 class References:
     """Every reference embedding of one encoder: row i of ``embeddings`` (N×D) is photo ``photo_ids[i]``.
 
-    ``catalogue`` and ``generation`` are the identity and the state of the catalogue they were read from.
+    ``state`` is that of the catalogue they were read from.
     """
 
-    catalogue: str
-    generation: int
+    state: State
     photo_ids: tuple[int, ...]
     product_ids: tuple[str, ...]
     embeddings: FloatArray
@@ -103,13 +104,11 @@ class Catalogue:
 
     def __init__(self, path: Path | str | None = None) -> None:
         self.path = default_catalogue_path() if path is None else Path(path)
-        self._lock = threading.RLock()
         with _explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = _connect(self.path)
+            self._line = _Line(self.path, _connect)
             # A connection of its own: a writer that waits for another program holds the first for seconds.
-            self._glance = _open(self.path, GLANCE_SECONDS)
-        self._glance_lock = threading.Lock()
+            self._glance = _Line(self.path, lambda path: _open(path, GLANCE_SECONDS))
 
     @classmethod
     def existing(cls, path: Path | str | None = None) -> Catalogue:
@@ -128,19 +127,17 @@ class Catalogue:
         self.close()
 
     def close(self) -> None:
-        with self._lock:
-            self._connection.close()
-        with self._glance_lock:
-            self._glance.close()
+        self._line.close()
+        self._glance.close()
 
     @property
-    def generation(self) -> int:
-        """A number that grows with every change, by any process."""
-        with self._glance_lock, _explained(self.path):
-            row = self._glance.execute("SELECT generation FROM catalogue").fetchone()
+    def state(self) -> State:
+        """The catalogue's identity, and its generation: a number that grows with every change, by any process."""
+        with self._glance.used() as connection:
+            row = connection.execute("SELECT identity, generation FROM catalogue").fetchone()
         if row is None:
             raise ShelfHelpError(f"the catalogue {self.path} {_DAMAGED}")
-        return int(row[0])
+        return str(row[0]), int(row[1])
 
     def list(self, part: str = "") -> Products:
         """Products by name; ``part`` keeps those whose name contains it, whatever the case."""
@@ -207,8 +204,7 @@ class Catalogue:
         found = [row[2:] for row in rows if row[2] is not None]
         vectors = [np.frombuffer(vector, "<f4") for _, _, vector in found]
         return References(
-            catalogue=identity,
-            generation=generation,
+            state=(identity, generation),
             photo_ids=tuple(photo for photo, _, _ in found),
             product_ids=tuple(product for _, product, _ in found),
             embeddings=np.stack(vectors).astype(np.float32) if vectors else np.zeros((0, 0), np.float32),
@@ -242,21 +238,71 @@ class Catalogue:
         return [_decode_crop(row[0]) for row in rows]
 
     def _rows(self, statement: str, values: tuple[object, ...] = ()) -> Rows:
-        with self._lock, _explained(self.path):
-            return self._connection.execute(statement, values).fetchall()
+        with self._line.used() as connection:
+            return connection.execute(statement, values).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _explained(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._line.used(writes=True) as connection:
+            connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
-                self._connection.execute("UPDATE catalogue SET generation = generation + 1")
-                self._connection.execute("COMMIT")
+                yield connection
+                connection.execute("UPDATE catalogue SET generation = generation + 1")
+                connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
+
+
+class _Line:
+    """A connection for one thread at a time, opened anew when the file is no longer the one that it knows.
+
+    SQLite keeps what it has read for as long as nobody commits, and the file that it opened for as long as it is open:
+    it would never see a copy that was put in place of a damaged file.
+    """
+
+    def __init__(self, path: Path, opened: Callable[[Path], sqlite3.Connection]) -> None:
+        self._path, self._opened = path, opened
+        self._lock = threading.RLock()
+        self.connection = opened(path)
+        self._known = _file_state(path)
+
+    @contextmanager
+    def used(self, writes: bool = False) -> Iterator[sqlite3.Connection]:
+        """The connection, for the block alone. May be nested; raises ShelfHelpError as every method of a catalogue."""
+        with self._lock, _explained(self._path):
+            if self._known is None or not (self.connection.in_transaction or self._known == _file_state(self._path)):
+                self._open_anew()
+            try:
+                yield self.connection
+                if writes:
+                    self._known = _file_state(self._path)
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                if _reason(error) == _DAMAGED:
+                    self._known = None
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            self.connection.close()
+
+    def _open_anew(self) -> None:
+        known, self._known = _file_state(self._path), None
+        if known is None:
+            raise ShelfHelpError(f"the catalogue {self._path} is gone; put it back, or start again to begin a new one")
+        self.connection.close()
+        self.connection = self._opened(self._path)
+        self._known = known
+
+
+def _file_state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written or another takes its place; None when there is none."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns, facts.st_size
 
 
 _DAMAGED = "is damaged; move it away to begin a new one, or put a copy of it back"

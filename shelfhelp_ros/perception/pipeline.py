@@ -209,7 +209,7 @@ class Pipeline:
         A catalogue that cannot be read, as ``catalogue_fault`` then says, ends no search: what is known serves on.
         """
         try:
-            changed = self.catalogue.generation != self._index.references.generation
+            changed = self.catalogue.state != self._index.references.state
             if changed:
                 self._index = self._open_index()
             self.catalogue_fault = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -71,16 +72,16 @@ def test_what_is_stored_comes_back(tmp_path):
             np.testing.assert_array_equal(stored, given.crop)
 
 
-def test_generation_follows_changes(catalogue):
-    """Every change is seen by whoever compares the generation, and reading changes nothing."""
-    seen = [catalogue.generation]
+def test_state_follows_changes(catalogue):
+    """Every change is seen by whoever compares the state, and reading changes nothing."""
+    seen = [catalogue.state]
     catalogue.add("Tea", [photo()], ENCODER)
-    seen.append(catalogue.generation)
+    seen.append(catalogue.state)
     catalogue.list()
     catalogue.references(ENCODER)
-    assert catalogue.generation == seen[-1]
+    assert catalogue.state == seen[-1]
     catalogue.remove("Tea")
-    seen.append(catalogue.generation)
+    seen.append(catalogue.state)
     assert len(set(seen)) == 3
 
 
@@ -229,8 +230,8 @@ def test_full_disk(tmp_path):
     """When the disk is full the enrolment fails in one sentence and what was there stays."""
     with Catalogue(tmp_path / "c.db") as catalogue:
         catalogue.add("Tea", [photo()], ENCODER)
-        pages = catalogue._connection.execute("PRAGMA page_count").fetchone()[0]
-        catalogue._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+        pages = catalogue._line.connection.execute("PRAGMA page_count").fetchone()[0]
+        catalogue._line.connection.execute(f"PRAGMA max_page_count = {pages + 1}")
         with pytest.raises(ShelfHelpError, match="disk is full"):
             catalogue.add("Coffee", [photo(seed, 4000) for seed in range(5)], ENCODER)
         assert [product.name for product in catalogue.list()] == ["Tea"]
@@ -251,6 +252,49 @@ def test_damaged_file(tmp_path):
     path.write_bytes(data)
     with pytest.raises(ShelfHelpError, match="is damaged"), Catalogue(path) as catalogue:
         catalogue.list()
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_copy_put_in_place_of_a_damaged_file_is_used(tmp_path, moved):
+    """Both while it is open: whoever has it open reads the damage, and then the copy, however it was put there."""
+    path, copy = tmp_path / "c.db", tmp_path / "copy.db"
+    with Catalogue(path) as catalogue:
+        catalogue.add("Tea", [photo()], ENCODER)
+    shutil.copy(path, copy)
+    with Catalogue(path) as catalogue:
+        state = catalogue.state
+        with path.open("r+b") as file:
+            file.write(b"\xff" * path.stat().st_size)
+        for _ in range(2):
+            with pytest.raises(ShelfHelpError, match="is damaged"):
+                _ = catalogue.state
+            with pytest.raises(ShelfHelpError, match="is damaged"):
+                catalogue.list()
+        if moved:
+            copy.replace(path)
+        else:
+            shutil.copy(copy, path)
+        assert catalogue.state == state
+        assert [product.name for product in catalogue.list()] == ["Tea"]
+        catalogue.add("Rice", [photo(1)], ENCODER)
+    with Catalogue(path) as catalogue:
+        assert [product.name for product in catalogue.list()] == ["Rice", "Tea"]
+
+
+def test_a_file_that_is_gone_is_not_made_anew_in_the_middle(tmp_path):
+    """An empty catalogue in its place would end the search without a word; a file that comes back is used."""
+    path, away = tmp_path / "c.db", tmp_path / "away.db"
+    with Catalogue(path) as catalogue:
+        catalogue.add("Tea", [photo()], ENCODER)
+        sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)").connection.close()
+        path.rename(away)
+        with pytest.raises(ShelfHelpError, match="is gone; put it back"):
+            _ = catalogue.state
+        with pytest.raises(ShelfHelpError, match="is gone; put it back"):
+            catalogue.list()
+        assert not path.exists()
+        away.rename(path)
+        assert [product.name for product in catalogue.list()] == ["Tea"]
 
 
 def test_newer_catalogue(tmp_path):
@@ -284,7 +328,7 @@ def test_read_only_catalogue(tmp_path):
 
 def test_read_only_connection(catalogue):
     """The sentence for a database that SQLite may only read."""
-    catalogue._connection.execute("PRAGMA query_only = ON")
+    catalogue._line.connection.execute("PRAGMA query_only = ON")
     with pytest.raises(ShelfHelpError, match="cannot be written"):
         catalogue.add("Tea", [photo()], ENCODER)
 
@@ -292,7 +336,7 @@ def test_read_only_connection(catalogue):
 def test_foreign_keys_hold(catalogue):
     """A photo without its product cannot exist."""
     with pytest.raises(sqlite3.IntegrityError):
-        catalogue._connection.execute(
+        catalogue._line.connection.execute(
             "INSERT INTO photos (product_id, crop, width, height, sharpness, brightness, created_ns) "
             "VALUES ('nobody', x'00', 1, 1, 0, 0, 0)"
         )

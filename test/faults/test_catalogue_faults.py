@@ -19,7 +19,7 @@ pytest.importorskip("shelfhelp_interfaces", reason="shelfhelp_interfaces is not 
 
 from faulty_assistant import Assistant
 from random_photo import random_photo
-from ros_graph import photo_of
+from ros_graph import photo_of, until
 
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.errors import ShelfHelpError
@@ -60,13 +60,13 @@ def test_a_catalogue_that_may_not_be_written(assistant: Assistant) -> None:
     pipeline = assistant.perception.pipeline
     assert pipeline is not None
     # As root every file may be written, so SQLite itself is told to refuse.
-    pipeline.catalogue._connection.execute("PRAGMA query_only = ON")
+    pipeline.catalogue._line.connection.execute("PRAGMA query_only = ON")
     try:
         with pytest.raises(ShelfHelpError, match="cannot be written; change its permissions"):
             assistant.client.enrol_product("Pack five", [photo_of(5)])
         assistant.works()
     finally:
-        pipeline.catalogue._connection.execute("PRAGMA query_only = OFF")
+        pipeline.catalogue._line.connection.execute("PRAGMA query_only = OFF")
     assistant.works()
 
 
@@ -74,7 +74,7 @@ def test_a_full_disk_loses_nothing(assistant: Assistant) -> None:
     """The enrolment is refused in one sentence, what was there stays, and with room again it works."""
     pipeline = assistant.perception.pipeline
     assert pipeline is not None
-    connection = pipeline.catalogue._connection
+    connection = pipeline.catalogue._line.connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}")
     try:
@@ -123,11 +123,14 @@ def fill(catalogue: Catalogue, kept: set[str]) -> None:
 
 
 def _whole(catalogue: Catalogue) -> None:
-    assert catalogue._connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert catalogue._line.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
 def test_a_catalogue_damaged_while_it_is_in_use_ends_no_search(assistant: Assistant) -> None:
-    """What is looked for is known already: guidance goes on, /diagnostics tells, services answer with a sentence."""
+    """What is looked for is known already: guidance goes on, /diagnostics tells, services answer with a sentence.
+
+    A copy that is put in its place is used at once.
+    """
     path = catalogue_of(assistant)
     assistant.client.enrol_product("Pack five", [photo_of(5)])
     _checkpoint(path)
@@ -142,6 +145,10 @@ def test_a_catalogue_damaged_while_it_is_in_use_ends_no_search(assistant: Assist
     finally:
         with path.open("r+b") as file:
             file.write(whole)
+    until(lambda: "damaged" not in assistant.health["perception: frames"].message, what="a catalogue that works")
+    assert assistant.client.enrol_product("Pack six", [photo_of(6)]).success
+    for name in ("Pack five", "Pack six"):
+        assistant.client.remove_product(name)
     assistant.works()
 
 
