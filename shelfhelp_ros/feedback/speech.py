@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -18,6 +18,9 @@ from shelfhelp_ros.feedback.voice import TextVoice, Utterance, Voice, VoiceFailu
 from shelfhelp_ros.guidance.instruction import Urgency
 
 Kind = Literal["auto", "speech-dispatcher", "espeak-ng", "hibari", "text"]
+
+#: Opens a voice that takes over from one that gave out. Raises VoiceFailure or ShelfHelpError when there is none.
+Substitute = Callable[[VoiceSettings], Voice]
 
 _log = logging.getLogger(__name__)
 
@@ -33,17 +36,21 @@ class Speaker:
     """Speaks on a thread of its own. Methods may be called from any thread and return at once.
 
     ``on_started(text)`` and ``on_finished(text, completed)`` are called on the speaker's thread; ``completed`` is False
-    when the text was cut off. A voice that gives out is replaced by text, with one warning.
+    when the text was cut off. A voice that gives out is replaced by the first of ``substitutes`` that opens, with one
+    warning; the last of them must always open. What it could not say to its end is said again, from the beginning.
     """
 
     def __init__(
         self,
         voice: Voice,
-        fallback: Voice,
+        settings: VoiceSettings,
+        substitutes: Sequence[Substitute],
         on_started: Callable[[str], object] | None = None,
         on_finished: Callable[[str, bool], object] | None = None,
     ) -> None:
-        self._voice, self._fallback = voice, fallback
+        self._voice, self._settings = voice, settings
+        self._substitutes = list(substitutes)
+        self._gave_out = False
         self._on_started = on_started or (lambda text: None)
         self._on_finished = on_finished or (lambda text, completed: None)
         self._state = threading.Condition()
@@ -83,8 +90,9 @@ class Speaker:
     def change(self, settings: VoiceSettings) -> None:
         """Speak like this from the next text on."""
         with self._state:
-            self._voice.change(settings)
-            self._fallback.change(settings)
+            # A voice's name belongs to the program that was asked for it.
+            self._settings = replace(settings, voice="") if self._gave_out else settings
+            self._voice.change(self._settings)
 
     def stop(self) -> None:
         """Be silent at once and forget what waits. When this returns nothing sounds any more."""
@@ -126,12 +134,15 @@ class Speaker:
         if waiting is None or not waiting.valid():
             self._state.notify_all()
             return None
-        try:
-            self._current = self._voice.begin(waiting.text, waiting.urgency)
-        except VoiceFailure as failure:
-            self._fall_back(failure)
-            self._current = self._voice.begin(waiting.text, waiting.urgency)
-        return waiting.text, self._current, self._stops
+        self._current = utterance = self._begin(waiting.text, waiting.urgency)
+        return waiting.text, utterance, self._stops
+
+    def _begin(self, text: str, urgency: Urgency = Urgency.NORMAL) -> Utterance:
+        while True:
+            try:
+                return self._voice.begin(text, urgency)
+            except VoiceFailure as failure:
+                self._fall_back(failure)
 
     def _attend(self, text: str, utterance: Utterance, stops: int) -> None:
         """Follow one utterance to its end; ``stops`` is how often the speaker was stopped before it."""
@@ -144,20 +155,29 @@ class Speaker:
             self._state.notify_all()
 
     def _finish(self, text: str, utterance: Utterance, stops: int) -> bool:
-        try:
-            return utterance.wait()
-        except VoiceFailure as failure:
-            with self._state:
-                self._fall_back(failure)
-                if self._stops != stops:
-                    return False
-                self._current = utterance = self._voice.begin(text)
-        return utterance.wait()
+        while True:
+            try:
+                return utterance.wait()
+            except VoiceFailure as failure:
+                with self._state:
+                    self._fall_back(failure)
+                    if self._stops != stops:
+                        return False
+                    self._current = utterance = self._begin(text)
 
     def _fall_back(self, failure: VoiceFailure) -> None:
-        _log.warning("%s; what would be spoken is written instead", failure)
+        """Take the next voice, with the lock held."""
         self._voice.close()
-        self._voice = self._fallback
+        self._gave_out, self._settings = True, replace(self._settings, voice="")
+        reasons = [str(failure)]
+        while True:
+            try:
+                self._voice = self._substitutes.pop(0)(self._settings)
+            except (VoiceFailure, ShelfHelpError) as error:
+                reasons.append(str(error))
+            else:
+                _log.warning("%s; %s", "; ".join(reasons), _instead(self._voice))
+                return
 
 
 def open_speaker(
@@ -177,16 +197,23 @@ def open_speaker(
     ``rate_wpm`` is words a minute, 80 to 600; None leaves a person's own setting in speech-dispatcher and means 175
     elsewhere. ``voice`` is a voice's name in the chosen program, ``language`` a code such as en or en-gb, ``volume`` 1
     to 100 %; without them the program's, or the person's own, apply. ``wav_folder`` makes a program write WAV files
-    instead of using the sound device. ``write`` is handed each text of the text voice. Without a sound device the text
-    voice takes over, with one warning in the log. Raises ShelfHelpError for an unknown kind, rate or voice, and when
-    the kind that was asked for is not there.
+    instead of using the sound device. ``write`` is handed each text of the text voice. A voice that gives out is
+    replaced by espeak-ng, and where that cannot speak, as without a sound device, by text, with one warning in the log.
+    Raises ShelfHelpError for an unknown kind, rate or voice, and when the kind that was asked for is not there.
     """
     if kind not in get_args(Kind):
         raise ShelfHelpError(f"speech is {kind!r}; it has to be one of {', '.join(get_args(Kind))}")
     settings = VoiceSettings(rate_wpm, volume, voice, language)
-    text = TextVoice(settings, write)
-    chosen = _open_voice(kind, settings, wav_folder) or text
-    return Speaker(chosen, text, on_started, on_finished)
+    substitutes: list[Substitute] = [lambda settings: TextVoice(settings, write)]
+    chosen = _open_voice(kind, settings, wav_folder) or TextVoice(settings, write)
+    if chosen.kind != EspeakVoice.kind:
+        substitutes.insert(0, lambda settings: EspeakVoice(settings, wav_folder))
+    return Speaker(chosen, settings, substitutes, on_started, on_finished)
+
+
+def _instead(voice: Voice) -> str:
+    written = voice.kind == TextVoice.kind
+    return "what would be spoken is written instead" if written else f"{voice.kind} speaks instead"
 
 
 def _open_voice(kind: str, settings: VoiceSettings, wav_folder: Path | None) -> Voice | None:

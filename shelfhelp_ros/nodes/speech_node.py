@@ -87,10 +87,11 @@ class SpeechNode(Node):
         return int(self.get_clock().now().nanoseconds)
 
     def _complaint(self) -> str:
-        if self.speaker.kind == self._opened and (self._opened != "text" or self.parameters["backend"] == "text"):
-            return ""
-        voice = "a voice" if self._opened == "text" else self._opened
-        return f"nothing is heard, only written: {voice} does not work; `shelfhelp doctor` says how to mend it"
+        kind, opened = self.speaker.kind, self._opened
+        if kind == "text" and self.parameters["backend"] != "text":
+            voice = "a voice" if opened == "text" else opened
+            return f"nothing is heard, only written: {voice} does not work; `shelfhelp doctor` says how to mend it"
+        return "" if kind == opened else f"{opened} gave out, {kind} speaks instead; start speech anew once it is back"
 
     def close(self) -> None:
         """Fall silent before the process lets go of ROS."""

@@ -19,7 +19,7 @@ import yaml
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.feedback.espeak import EspeakVoice
 from shelfhelp_ros.feedback.speech import Speaker, open_speaker
-from shelfhelp_ros.feedback.voice import TextVoice, Utterance, VoiceFailure, VoiceSettings
+from shelfhelp_ros.feedback.voice import TextVoice, Utterance, Voice, VoiceFailure, VoiceSettings
 from shelfhelp_ros.guidance.instruction import Urgency
 from shelfhelp_ros.guidance.listener import speech_seconds
 from shelfhelp_ros.resources import config_folder
@@ -197,7 +197,7 @@ def test_a_new_rate_holds_from_the_next_text_on(tmp_path):
 def test_a_stop_kills_the_process(tmp_path, events):
     """When stop returns, the process that was speaking is gone, and its file with it."""
     voice = EspeakVoice(VoiceSettings(80), tmp_path)
-    speaker = Speaker(voice, TextVoice(VoiceSettings(80), print), events.started, events.finished)
+    speaker = Speaker(voice, VoiceSettings(80), [], events.started, events.finished)
     speaker.say("never ending story " * 20_000)
     events.wait_for(1)
     process = speaker._current.process
@@ -465,11 +465,16 @@ class _Failing(TextVoice):
         raise VoiceFailure("the device is gone")
 
 
+def _absent(settings: VoiceSettings) -> Voice:
+    raise ShelfHelpError("no voice is installed")
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_voice_that_gives_out_is_replaced(caplog, events, at_once):
     """The sentence it failed at is written, later ones too; the warning comes once, the reports once."""
     written: list[str] = []
-    speaker = Speaker(_Failing(at_once), TextVoice(VoiceSettings(600), written.append), events.started, events.finished)
+    substitutes = [_absent, lambda settings: TextVoice(settings, written.append)]
+    speaker = Speaker(_Failing(at_once), VoiceSettings(600), substitutes, events.started, events.finished)
     with caplog.at_level(logging.WARNING):
         for text in ("One.", "Two."):
             speaker.say(text)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from speech_server import Server, needs_server, speech_server
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.feedback.speech import open_speaker
@@ -18,66 +17,13 @@ from shelfhelp_ros.feedback.speech_dispatcher import dispatcher_rate
 from shelfhelp_ros.feedback.voice import VoiceSettings
 from shelfhelp_ros.guidance.instruction import Urgency
 
-needs_server = pytest.mark.skipif(
-    shutil.which("speech-dispatcher") is None, reason="speech-dispatcher is not installed"
-)
-
-SERVER = """
-LogLevel 3
-DefaultVolume 70
-DefaultRate -20
-AudioOutputMethod "libao"
-AddModule "paced" "sd_generic" "paced.conf"
-DefaultModule paced
-"""
-
-MODULE = r"""
-GenericExecuteSynth "echo rate=$RATE volume=$VOLUME text=\'$DATA\' >> {spoken} && sleep 2"
-GenericRateAdd 0
-GenericRateMultiply 100
-GenericVolumeAdd 0
-GenericVolumeMultiply 100
-GenericLanguage "en" "en" "utf-8"
-AddVoice "en" "MALE1" "en"
-DefaultVoice "en"
-"""
-
-
-class Server:
-    """A speech-dispatcher of its own in a folder of its own (the path of its socket has to be short)."""
-
-    def __init__(self, folder: Path) -> None:
-        self.socket, self.spoken = folder / "s.sock", folder / "spoken.txt"
-        (folder / "config" / "modules").mkdir(parents=True)
-        (folder / "config" / "speechd.conf").write_text(SERVER)
-        (folder / "config" / "modules" / "paced.conf").write_text(MODULE.replace("{spoken}", str(self.spoken)))
-        places = ["-S", self.socket, "-C", folder / "config", "-L", folder / "log", "-P", folder / "pid"]
-        self.process = subprocess.Popen(
-            ["speech-dispatcher", "-s", "-t", "0", "-c", "unix_socket", *map(str, places)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def ready(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as client:
-            return client.connect_ex(str(self.socket)) == 0
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
+needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 
 
 @pytest.fixture
-def server(monkeypatch) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="spd") as folder:
-        server = Server(Path(folder))
-        deadline = time.monotonic() + 20
-        while not server.ready():
-            assert time.monotonic() < deadline, "speech-dispatcher did not start"
-            time.sleep(0.05)
-        monkeypatch.setenv("SPEECHD_ADDRESS", f"unix_socket:{server.socket}")
+def server() -> Iterator[Server]:
+    with speech_server() as server:
         yield server
-        server.stop()
 
 
 @needs_server
@@ -113,8 +59,11 @@ def test_a_cut_is_at_once_and_the_next_text_is_heard(server):
 
 
 @needs_server
-def test_a_server_that_dies_is_replaced(server, caplog):
-    """In the middle of a sentence: it is written instead, with a warning."""
+def test_a_server_that_dies_is_replaced(server, caplog, monkeypatch, tmp_path):
+    """In the middle of a sentence, without a sound device: it is written instead, with one warning."""
+    (tmp_path / "asound.conf").write_text("pcm.!default { type hw card 77 }\n")
+    monkeypatch.setenv("ALSA_CONFIG_PATH", str(tmp_path / "asound.conf"))
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nowhere")
     written: list[str] = []
     speaker = open_speaker("auto", 600, write=written.append)
     speaker.say("Hold still.")
@@ -124,7 +73,35 @@ def test_a_server_that_dies_is_replaced(server, caplog):
     assert speaker.kind == "text"
     assert written == ["Hold still."]
     assert "speech-dispatcher is gone" in caplog.text
+    assert len(caplog.records) == 1
     speaker.close()
+
+
+@needs_server
+@needs_espeak
+def test_another_voice_takes_over_with_what_was_set(server, caplog, tmp_path):
+    """espeak-ng says again what was broken off; a voice that only the server had is not asked of it, then or later."""
+    finished: list[tuple[str, bool]] = []
+    speaker = open_speaker(
+        "speech-dispatcher",
+        300,
+        "Paced+male1",
+        wav_folder=tmp_path,
+        on_finished=lambda *report: finished.append(report),
+    )
+    speaker.say("Hold still.")
+    time.sleep(0.3)
+    server.kill()
+    assert speaker.wait(10)
+    speaker.change(VoiceSettings(600, voice="MALE1"))
+    speaker.say("Hold still.")
+    assert speaker.wait(10)
+    assert speaker.kind == "espeak-ng"
+    speaker.close()
+    assert finished == [("Hold still.", True)] * 2
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["0001.wav", "0002.wav"]
+    assert len(caplog.records) == 1
+    assert "espeak-ng speaks instead" in caplog.text
 
 
 @needs_server
