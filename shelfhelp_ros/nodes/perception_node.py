@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -213,7 +214,9 @@ class PerceptionNode(LifecycleNode):
         detector, encoder = self.load_networks()
         path = self.parameters["catalogue"]
         catalogue = Catalogue(Path(path).expanduser() if path else None)
-        return Pipeline(detector, encoder, catalogue, self._settings({}), self._load_verifier(self._model_folder()))
+        verifier = self._load_verifier(self._model_folder())
+        beside = ThreadPoolExecutor(1, "detector")
+        return Pipeline(detector, encoder, catalogue, self._settings({}), verifier, beside)
 
     def _load_verifier(self, folder: Path | None) -> Verifier | None:
         kind = self.parameters["second_look"]

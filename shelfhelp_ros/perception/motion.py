@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +23,16 @@ _MIN_INLIERS = 12
 def still() -> Affine:
     """No motion at all."""
     return np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+
+
+def then(first: Affine, second: Affine) -> Affine:
+    """One motion for two, ``first`` and after it ``second``."""
+    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
+
+
+def growth(motion: Affine) -> float:
+    """The factor by which a motion enlarges the picture."""
+    return math.sqrt(abs(float(motion[0, 0] * motion[1, 1] - motion[0, 1] * motion[1, 0])))
 
 
 class CameraMotion:
@@ -85,7 +96,7 @@ def _shift(previous: ImageArray, current: ImageArray) -> npt.NDArray[np.float64]
 def move_boxes(boxes: BoxArray, motion: Affine) -> BoxArray:
     """N×4 boxes carried along by a similarity: the centre moves, the sides scale, nothing turns."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2 @ motion[:, :2].T + motion[:, 2]
-    halves = (boxes[:, 2:] - boxes[:, :2]) / 2 * np.sqrt(abs(np.linalg.det(motion[:, :2])))
+    halves = (boxes[:, 2:] - boxes[:, :2]) / 2 * growth(motion)
     return np.asarray(np.concatenate([centres - halves, centres + halves], axis=1), np.float32)
 
 
@@ -125,7 +136,7 @@ class BoxFilter:
 
     def predict(self, seconds: float, motion: Affine) -> None:
         """Go forward in time, carried along by the camera's motion in the image."""
-        scale = float(np.sqrt(abs(np.linalg.det(motion[:, :2]))))
+        scale = growth(motion)
         self._value = np.concatenate([motion[:, :2] @ self._value[:2] + motion[:, 2], self._value[2:] * scale])
         self._value = self._value + self._speed * seconds
         transition = np.array([[1.0, seconds], [0.0, 1.0]])

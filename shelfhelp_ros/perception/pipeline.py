@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -15,10 +16,11 @@ from shelfhelp_ros.catalogue.matching import Match, Matcher, Verification, refer
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, front_depth, position_at
+from shelfhelp_ros.perception.detecting import Detecting
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
 from shelfhelp_ros.perception.evidence import Evidence, EvidenceSettings, choose_looks, look_weight, touches_border
-from shelfhelp_ros.perception.motion import Affine, CameraMotion
+from shelfhelp_ros.perception.motion import Affine, CameraMotion, growth
 from shelfhelp_ros.perception.occlusion import DistanceMemory, Measured, OcclusionSettings
 from shelfhelp_ros.perception.second_look import SecondLooks, SecondLookSettings, SecondLookWorker
 from shelfhelp_ros.perception.target import Target
@@ -74,8 +76,10 @@ class Pipeline:
         catalogue: Catalogue,
         settings: PipelineSettings | None = None,
         verifier: Verifier | None = None,
+        beside: Executor | None = None,
     ) -> None:
-        """With a ``verifier`` the likeliest products are looked at twice, in a thread of their own: see `close`."""
+        """With a ``verifier`` the likeliest products are looked at twice, in a thread of their own: see `close`. With
+        ``beside``, an executor of one thread, frames do not wait for detection: see `Detecting`."""
         self._settings = settings or PipelineSettings()
         self.detector = detector
         self.encoder = encoder
@@ -84,7 +88,8 @@ class Pipeline:
         self._lock = threading.RLock()
         self._tracker = Tracker(self.settings.tracker)
         self._camera_motion = CameraMotion()
-        self._detected_ns = 0
+        self._beside = beside
+        self._detecting = Detecting(detector, beside)
         self._distances = DistanceMemory(self.settings.occlusion)
         self._measured: dict[int, Measured | None] = {}
         self._evidence: dict[int, Evidence] = {}
@@ -99,7 +104,9 @@ class Pipeline:
             self.second_looks = SecondLooks(worker, verifier.card.yes, verifier.card.no, self.settings.second_look)
 
     def close(self) -> None:
-        """End the thread of the second look."""
+        """End the threads of the second look and of detection."""
+        if self._beside is not None:
+            self._beside.shutdown()
         if self.second_looks is not None:
             self.second_looks.worker.close()
             self.second_looks = None
@@ -155,7 +162,7 @@ class Pipeline:
         with self._lock:
             self._tracker = Tracker(self.settings.tracker)
             self._camera_motion = CameraMotion()
-            self._detected_ns = 0
+            self._detecting.forget()
             self._distances = DistanceMemory(self.settings.occlusion)
             self._evidence.clear()
             self._candidates.clear()
@@ -189,13 +196,10 @@ class Pipeline:
 
     def _detect(self, frame: Frame, motion: Affine) -> Detections | None:
         """The products in a frame; None where those of a moment ago only moved with the camera."""
-        seconds = (frame.stamp_ns - self._detected_ns) / 1e9
-        followed = self._camera_motion.measured and _is_small(motion, frame.image.shape)
-        if followed and 0 <= seconds < self.settings.detection_interval_s:
-            return None
-        detections = self.detector.detect(frame.image, self.settings.score_threshold)
-        self._detected_ns = frame.stamp_ns
-        return detections
+        followed = motion if self._camera_motion.measured and _is_small(motion, frame.image.shape) else None
+        return self._detecting.update(
+            frame, followed, self.settings.detection_interval_s, self.settings.score_threshold
+        )
 
     def _open_index(self) -> Index:
         encoder = self.encoder.card.sha256
@@ -250,9 +254,8 @@ class Pipeline:
         if frame.depth is None:
             self._measured = {}
             return set()
-        growth = float(np.sqrt(abs(np.linalg.det(motion[:, :2]))))
         self._measured = {track.track_id: _depths(track, frame) for track in tracks}
-        for taken in self._distances.update(self._measured, frame.stamp_ns, growth):
+        for taken in self._distances.update(self._measured, frame.stamp_ns, growth(motion)):
             # A pack in the hand is looked at anew: its track may have been that of one it passed.
             self._evidence.pop(taken, None)
         covered = {track_id for track_id in alive if self._distances.covered(track_id, frame.stamp_ns)}
@@ -264,7 +267,8 @@ class Pipeline:
         return [
             track
             for track in tracks
-            if track.confirmed and (stamp_ns - track.last_seen_ns <= limit_ns or track.track_id in covered)
+            if track.confirmed
+            and (track.detection is not None or stamp_ns - track.last_seen_ns <= limit_ns or track.track_id in covered)
         ]
 
     def _look(self, frame: Frame, tracks: Sequence[Track]) -> None:

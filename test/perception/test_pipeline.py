@@ -37,7 +37,9 @@ class CountingEncoder(Encoder):
 def models(tiny_models):
     detector = Detector.load(tiny_models, "cpu", threads=1)
     loaded = Encoder.load(tiny_models, "cpu", threads=1)
-    return detector, CountingEncoder(loaded.card, loaded.session)
+    encoder = CountingEncoder(loaded.card, loaded.session)
+    encoder.counts = []
+    return detector, encoder
 
 
 @pytest.fixture
