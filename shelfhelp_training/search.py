@@ -166,7 +166,9 @@ class Search:
         axes[0].plot([trial.number for trial in ended], [trial.value for trial in ended], "o", markersize=4)
         axes[0].set(xlabel="trial", ylabel=self.monitor)
         for axis, dimension in zip(axes[1:], self.dimensions, strict=True):
-            axis.plot([t.params[dimension.key] for t in ended], [t.value for t in ended], "o", markersize=4)
+            # Earlier calls may have searched other settings.
+            of = [trial for trial in ended if dimension.key in trial.params]
+            axis.plot([t.params[dimension.key] for t in of], [t.value for t in of], "o", markersize=4)
             axis.set_xlabel(dimension.key)
             if dimension.kind == "log":
                 axis.set_xscale("log")

@@ -1,0 +1,57 @@
+"""A working folder in which `shelfhelp-train` learns six drawn packs within seconds, and its commands at hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import pytorch_lightning as pl
+import yaml
+from drawn_products import photograph_products
+
+CLASSES, EPOCHS = 6, 12
+
+
+def lay_out(folder: Path) -> None:
+    """Write photographs of the packs, four to learn each from and two held out, and ``packs.yaml`` that names them."""
+    photograph_products(folder / "train", seed=1, count=CLASSES, photos=6, height=40, width=32)
+    for photo in sorted((folder / "train").glob("*/1-[45].png")):
+        (folder / "held_out" / photo.parent.name).mkdir(parents=True, exist_ok=True)
+        photo.rename(folder / "held_out" / photo.parent.name / photo.name)
+    held_out = [{"kind": "folders", "name": "packs", "path": "held_out"}]
+    config = {
+        "seed_everything": 5,
+        "trainer": {
+            "accelerator": "cpu", "max_epochs": EPOCHS, "log_every_n_steps": 1, "enable_progress_bar": False,
+            "enable_model_summary": False,
+        },
+        "model": {
+            "backbone": "test_resnet", "pretrained": False, "image_size": 32, "warm_up": 2, "learning_rate": 3e-3,
+        },
+        "data": {
+            "size": 36, "batch_size": 8, "refuse_shared": False, "cache": None, "validate": held_out, "test": held_out,
+            "train": [{"kind": "folders", "name": "packs", "path": "train"}],
+        },
+    }  # fmt: skip
+    (folder / "packs.yaml").write_text(yaml.safe_dump(config))
+
+
+class Killed(pl.Callback):
+    """Kills the process of a training in the middle of its third epoch, as a power cut would."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *rest: object) -> None:
+        if trainer.current_epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def command(main: Callable[[], object], *arguments: str) -> int:
+    """One of our commands (`train_main`, …) in this process; returns its exit status."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["shelfhelp", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+    return int(stopped.value.code or 0)
