@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,41 +16,25 @@ import pytest
 
 pytest.importorskip("pytorch_lightning", reason="pytorch-lightning comes with the extra 'training'")
 
+import pytorch_lightning as pl
 import torch
 import yaml
-from drawn_products import photograph_products
+from small_runs import EPOCHS, command, lay_out
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_training.cli import METHODS, train_main
 from shelfhelp_training.curves import read_curves
 from shelfhelp_training.training import TrainingCLI
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-EPOCHS = 12
+# Where another process finds our package and the parts of these tests.
+PATHS = os.pathsep.join(map(str, (Path(__file__).resolve().parents[2], Path(__file__).parent)))
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A working folder with photographs of six drawn packs and a configuration that learns them within seconds."""
+    """A working folder with drawn packs and a configuration that learns them within seconds."""
     folder = tmp_path_factory.mktemp("workplace")
-    photograph_products(folder / "train", seed=1, count=6, photos=6, height=40, width=32)
-    for photo in sorted((folder / "train").glob("*/1-[45].png")):
-        (folder / "held_out" / photo.parent.name).mkdir(parents=True, exist_ok=True)
-        photo.rename(folder / "held_out" / photo.parent.name / photo.name)
-    held_out = [{"kind": "folders", "name": "packs", "path": "held_out"}]
-    config = {
-        "seed_everything": 5,
-        "trainer": {
-            "accelerator": "cpu", "max_epochs": EPOCHS, "log_every_n_steps": 1, "enable_progress_bar": False,
-            "enable_model_summary": False,
-        },
-        "model": {"backbone": "resnet10t", "pretrained": False, "image_size": 32, "warm_up": 2},
-        "data": {
-            "size": 36, "batch_size": 8, "refuse_shared": False, "cache": None, "validate": held_out, "test": held_out,
-            "train": [{"kind": "folders", "name": "packs", "path": "train"}],
-        },
-    }  # fmt: skip
-    (folder / "packs.yaml").write_text(yaml.safe_dump(config))
+    lay_out(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("SHELFHELP_DATA", str(folder))
@@ -63,19 +46,11 @@ def train(*arguments: str, start: bool = True) -> TrainingCLI:
     return TrainingCLI("classifier", METHODS["classifier"], [*arguments, "--config", "packs.yaml"], start=start)
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """`shelfhelp-train` in this process; returns its exit status."""
-    monkeypatch.setattr(sys, "argv", ["shelfhelp-train", *arguments])
-    with pytest.raises(SystemExit) as stopped:
-        train_main()
-    return int(stopped.value.code or 0)
-
-
 def process(*arguments: str) -> subprocess.Popen[str]:
     """`shelfhelp-train` in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "shelfhelp_training", *arguments], text=True, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
 
@@ -110,7 +85,7 @@ def test_a_run_leaves_everything_in_its_folder(whole: Path) -> None:
     assert len(record["data_hashes"]["validate"][0]["sha256"]) == 64
     assert record["figures"]["val_accuracy"] > 0
     config = yaml.safe_load((whole / "config.yaml").read_text())
-    assert config["model"]["backbone"] == "resnet10t"
+    assert config["model"]["backbone"] == "test_resnet"
     for name in ("checkpoints/last.ckpt", "checkpoints/best.ckpt", "plots/loss.png", "plots/figures.png"):
         assert (whole / name).stat().st_size > 1000, name
     assert list((whole / "tensorboard").glob("events.*"))
@@ -139,17 +114,12 @@ def test_data_hashes_follow_the_pictures(workplace: Path, whole: Path) -> None:
 def test_a_killed_training_goes_on_to_the_same_weights(workplace: Path, whole: Path) -> None:
     """kill -9 in the middle of an epoch, then --resume: as if nothing had happened, and the curves are whole."""
     folder = workplace / "runs" / "classifier" / "killed"
-    with process("classifier", "fit", "--config", "packs.yaml", "--name", "killed") as running:
-        deadline = time.monotonic() + 300
-        while not (folder / "checkpoints" / "last.ckpt").is_file() and time.monotonic() < deadline:
-            assert running.poll() is None, running.communicate()[1]
-            time.sleep(0.02)
-        running.send_signal(signal.SIGKILL)
-        running.wait(60)
-    assert running.returncode == -signal.SIGKILL
+    (workplace / "kill.yaml").write_text("trainer: {callbacks: [{class_path: small_runs.Killed}]}")
+    with process("classifier", "fit", "--config", "packs.yaml", "--config", "kill.yaml", "--name", "killed") as running:
+        _, errors = running.communicate(timeout=300)
+    assert running.returncode == -signal.SIGKILL, errors
     assert not read(folder / "run.json")["finished"]
-    stopped_at = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=False)["epoch"]
-    assert stopped_at < EPOCHS - 1
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=False)["epoch"] == 1
 
     # A checkpoint that a kill cut off is passed over.
     (folder / "checkpoints" / "cut.ckpt").write_bytes((folder / "checkpoints" / "last.ckpt").read_bytes()[:1000])
@@ -205,6 +175,68 @@ def test_two_processes_train_together(workplace: Path) -> None:
     assert record["figures"]["val_accuracy"] >= 0
 
 
+# Lightning's own flags, all at once. Nothing improves by a hundred, so that early stopping ends it after two epochs.
+FLAGS = {
+    "deterministic": True,
+    "precision": "bf16-mixed",
+    "accumulate_grad_batches": 2,
+    "gradient_clip_val": 0.05,
+    "callbacks": [
+        {
+            "class_path": "pytorch_lightning.callbacks.EarlyStopping",
+            "init_args": {"monitor": "val_loss", "min_delta": 100.0, "patience": 1},
+        }
+    ],
+    "logger": [
+        {"class_path": f"pytorch_lightning.loggers.{name}", "init_args": {"save_dir": "logs", "name": name}}
+        for name in ("CSVLogger", "TensorBoardLogger")
+    ],
+}
+
+
+class Norms(pl.Callback):
+    """Keeps the norm of the gradient of every step, as it was taken."""
+
+    def __init__(self) -> None:
+        self.norms: dict[int, float] = {}
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *rest: object) -> None:
+        gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
+        if (trainer.fit_loop.batch_idx + 1) % 2 == 0:
+            self.norms[trainer.global_step] = float(torch.nn.utils.get_total_norm(gradients))
+
+
+def test_a_configuration_sets_lightnings_own_flags(workplace: Path) -> None:
+    """Determinism, precision, accumulation, clipping, early stopping and loggers; the same seed, the same weights."""
+    settings = yaml.safe_load((workplace / "packs.yaml").read_text())
+    settings["trainer"] |= FLAGS
+    settings["data"]["batch_size"] = 6
+    (workplace / "flags.yaml").write_text(yaml.safe_dump(settings))
+    norms = Norms()
+    try:
+        arguments = ["fit", "--config", "flags.yaml", "--name", "flags"]
+        trainer: Any = TrainingCLI("classifier", METHODS["classifier"], arguments, [norms]).trainer
+        assert torch.are_deterministic_algorithms_enabled()
+        for name, seed in (("again", "5"), ("other", "6")):
+            flags = ["--config", "flags.yaml", "--name", name, "--seed_everything", seed]
+            assert command(train_main, "classifier", "fit", *flags) == 0
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert trainer.precision == "bf16-mixed"
+    # Four batches an epoch, two of them a step.
+    assert (trainer.current_epoch, trainer.global_step) == (2, 4)
+    assert norms.norms == pytest.approx(dict.fromkeys((1, 2, 3, 4), 0.05), rel=0.01)
+    logs = workplace / "logs"
+    assert len(list(logs.glob("TensorBoardLogger/version_*/events.*"))) == 3
+    assert len(read_curves(logs / "CSVLogger" / "version_0" / "metrics.csv")["val_accuracy"]) == 2
+
+    runs = workplace / "runs" / "classifier"
+    first, again, other = (weights(runs / name / "checkpoints" / "last.ckpt") for name in ("flags", "again", "other"))
+    for name, weight in first.items():
+        torch.testing.assert_close(again[name], weight, rtol=0, atol=0, msg=name)
+    assert any(not torch.equal(weight, other[name]) for name, weight in first.items())
+
+
 def test_weights_and_biases_keeps_a_log_offline(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real thing, without an account or a network."""
     wandb = pytest.importorskip("wandb", reason="wandb comes with the extra 'wandb'")
@@ -216,12 +248,10 @@ def test_weights_and_biases_keeps_a_log_offline(workplace: Path, monkeypatch: py
     assert (folder / "metrics.csv").is_file()
 
 
-def test_a_learning_rate_is_found(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_learning_rate_is_found(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A picture, the curve as numbers, and a suggestion within the limits; no run is left to be resumed."""
     arguments = ["--steps", "30", "--min-lr", "1e-4", "--max-lr", "1", "--config", "packs.yaml", "--runs", "rates"]
-    assert command(monkeypatch, "classifier", "find-lr", *arguments) == 0
+    assert command(train_main, "classifier", "find-lr", *arguments) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert 1e-4 < found["learning_rate"] < 1
     curve = workplace / found["curve"]
@@ -230,3 +260,11 @@ def test_a_learning_rate_is_found(
     assert rates == sorted(rates)
     assert not list((workplace / "rates").rglob("*.ckpt"))
     assert not list((workplace / "rates").rglob("run.json"))
+
+
+def test_an_unknown_setting_is_named(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With status 2, without a traceback, and with the command that lists those there are."""
+    assert command(train_main, "classifier", "fit", "--config", "packs.yaml", "--model.colour", "red") == 2
+    said = capsys.readouterr().err
+    assert "colour" in said
+    assert "shelfhelp-train classifier fit --help" in said
