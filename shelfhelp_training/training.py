@@ -67,6 +67,7 @@ class TrainingCLI(LightningCLI):
             subclass_mode_model=choice,
             subclass_mode_data=choice,
             args=list(arguments),
+            parser_kwargs={"prog": f"shelfhelp-train {name}"},
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
         )
