@@ -29,6 +29,10 @@ def command(config: Path, models: Path | None, output: Path, page: Path, only: t
     Prints Markdown tables. What lacks its data is skipped with the reason; what has not changed since an earlier run is
     not run again. The exit status is 1 when a stage failed, or when a figure of the page or of a model's card differs
     by more than the suite's tolerance.
+
+    \b
+    Example:
+      shelfhelp-evaluate all --config config/training/evaluate.yaml --only retrieval
     """
     from shelfhelp_ros.inference.card import load_card
     from shelfhelp_ros.inference.models import default_model_folder

@@ -20,7 +20,12 @@ PATH = click.Path(path_type=Path)
     "--share", type=click.FloatRange(0, 1), default=0.25, show_default=True, help="Of the photographs to test."
 )
 def command(folder: Path, digits: int, gap: int, share: float) -> None:
-    """Split a FOLDER of photographs by burst, as a file of data/splits has it: each row is one burst."""
+    """Split a FOLDER of photographs by burst, as a file of data/splits has it: each row is one burst.
+
+    \b
+    Example:
+      shelfhelp-evaluate bursts my_photos --gap 12 --share 0.25
+    """
     from shelfhelp_training.data.boxes import PICTURES
     from shelfhelp_training.data.bursts import find_bursts, split_bursts
     from shelfhelp_training.data.shelves import data_folder

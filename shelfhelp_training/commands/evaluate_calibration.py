@@ -22,6 +22,10 @@ def command(models: Path | None, config: Path, diagram: Path | None, threads: in
     """Whether probabilities come true, and what the thresholds do: one JSON object a row of the tables.
 
     Reliability is always of searches that the fit did not see. The open-set rows are of the card's own calibration.
+
+    \b
+    Example:
+      shelfhelp-evaluate calibration --models models --config config/training/calibration.yaml --diagram reliability.svg
     """
     from shelfhelp_ros.errors import ShelfHelpError
     from shelfhelp_ros.inference.models import default_model_folder

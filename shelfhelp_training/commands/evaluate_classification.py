@@ -31,7 +31,7 @@ def command(classifier: Path | None, images: Path | None, logits: Path | None, o
 
     \b
     Examples:
-      shelfhelp-evaluate classification --classifier runs/classifier/first/last.ckpt --images my_photos
+      shelfhelp-evaluate classification --classifier runs/classifier/first/checkpoints/best.ckpt --images my_photos
       shelfhelp-evaluate classification --logits answers.npz --output output/answers
     """
     from shelfhelp_training.evaluation.named_pictures import figures, name_folder, read_logits

@@ -42,6 +42,10 @@ def command(
 
     AP, AP50, AP75 and the recall with at most 300 boxes a picture, over all products and by their size (COCO's small,
     medium and large, in pixels of the pictures), and precision and recall at the threshold of the card.
+
+    \b
+    Example:
+      shelfhelp-evaluate detection --annotations my_shelves/annotations.json --pictures output/detection
     """
     from shelfhelp_ros.inference.models import default_model_folder
     from shelfhelp_training.data.boxes import load_coco, load_split

@@ -31,6 +31,10 @@ def command(
 
     A row shows the query, the five nearest pictures with their cosines, and the right one. Green is right, orange a
     look-alike of the same family, red another product. Pictures of photographs are yours to keep private.
+
+    \b
+    Example:
+      shelfhelp-evaluate gallery --models models --config config/training/retrieval.yaml --rows 6
     """
     from shelfhelp_ros.inference.models import default_model_folder
     from shelfhelp_ros.perception.encoder import Encoder

@@ -22,6 +22,10 @@ def command(configs: tuple[Path, ...], skip_missing: bool) -> None:
 
     Training pictures of every configuration are compared with the validation and query pictures of every other one.
     Exit status 1 when there is a pair.
+
+    \b
+    Example:
+      shelfhelp-evaluate leaks --config config/training/metric.yaml --config config/training/retrieval.yaml
     """
     from shelfhelp_training.data.leaks import leak_summary
     from shelfhelp_training.data.shelves import data_folder

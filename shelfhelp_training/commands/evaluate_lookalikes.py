@@ -40,7 +40,12 @@ def command(
     threads: int,
     record: bool,
 ) -> None:
-    """Wrong picks among what is called found, with and without a second look: one JSON object a situation."""
+    """Wrong picks among what is called found, with and without a second look: one JSON object a situation.
+
+    \b
+    Example:
+      shelfhelp-evaluate lookalikes --config config/training/lookalikes.yaml --confirm cautious
+    """
     from shelfhelp_ros.catalogue.matching import Matcher
     from shelfhelp_ros.inference.models import default_model_folder
     from shelfhelp_ros.perception.detector import Detector

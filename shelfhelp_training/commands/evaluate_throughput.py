@@ -44,6 +44,10 @@ def command(
     batches, network, loss, optimiser), the same network on random pictures that lie ready, and, where lightly is
     installed, its plain example (PIL pictures, its transforms, a DataLoader) with the same backbone. Printed are JSON
     figures; `pipeline_share` is the first by the second (goal 0.9), `against_example` the first by the third (goal 1).
+
+    \b
+    Example:
+      shelfhelp-evaluate throughput --backbone resnet18 --size 96 --batch 32
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():

@@ -21,7 +21,12 @@ PATH = click.Path(path_type=Path)
     help="Held-out sets.",
 )
 def command(model: Path, config: Path) -> None:
-    """Fit the probabilities and thresholds of an exported encoder and write them into its card and metadata."""
+    """Fit the probabilities and thresholds of an exported encoder and write them into its card and metadata.
+
+    \b
+    Example:
+      shelfhelp-export calibrate --model models/encoder.onnx --config config/training/calibration.yaml
+    """
     from shelfhelp_training.methods.encoder_export import calibrate_encoder
 
     card = calibrate_encoder(model, config)

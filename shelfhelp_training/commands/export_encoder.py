@@ -28,7 +28,13 @@ PATH = click.Path(path_type=Path)
 def command(
     checkpoints: tuple[Path, ...], output: Path, name: str | None, version: str, early: float, calibration: Path | None
 ) -> None:
-    """Export an encoder, after checking that ONNX Runtime gives what PyTorch gives, and calibrate it."""
+    """Export an encoder, after checking that ONNX Runtime gives what PyTorch gives, and calibrate it.
+
+    \b
+    Example:
+      shelfhelp-export encoder --checkpoint runs/metric/first/checkpoints/best.ckpt --output models/encoder.onnx \\
+          --calibration config/training/calibration.yaml
+    """
     from shelfhelp_training.methods.encoder_export import calibrate_encoder, export_encoder
 
     card = export_encoder(checkpoints, output, name, version, early)

@@ -21,7 +21,13 @@ PATH = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option("--output", type=PATH, required=True, help="Where the checkpoint goes.")
 def command(checkpoints: tuple[Path, ...], greedy: Path | None, output: Path) -> None:
-    """A checkpoint with the mean of several networks' weights: a uniform or a greedy model soup."""
+    """A checkpoint with the mean of several networks' weights: a uniform or a greedy model soup.
+
+    \b
+    Example:
+      shelfhelp-export soup --checkpoint runs/clip/a/checkpoints/last.ckpt \\
+          --checkpoint runs/clip/b/checkpoints/last.ckpt --output soup.ckpt
+    """
     from shelfhelp_training.checkpoints import averaged, read_checkpoint, with_weights, write_checkpoint
     from shelfhelp_training.data.shelves import data_folder
     from shelfhelp_training.evaluation.comparisons import read_sets

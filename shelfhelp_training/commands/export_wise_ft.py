@@ -18,7 +18,13 @@ PATH = click.Path(path_type=Path)
 )  # fmt: skip
 @click.option("--output", type=PATH, required=True, help="Where the checkpoint goes.")
 def command(start: Path, end: Path, alpha: float, output: Path) -> None:
-    """A checkpoint with weights between those of a network and its fine-tuned self (WiSE-FT)."""
+    """A checkpoint with weights between those of a network and its fine-tuned self (WiSE-FT).
+
+    \b
+    Example:
+      shelfhelp-export wise-ft --start runs/clip/first/probe.ckpt --end runs/clip/first/checkpoints/last.ckpt \\
+          --alpha 0.5 --output half_way.ckpt
+    """
     from shelfhelp_training.checkpoints import between, read_checkpoint, write_checkpoint
 
     write_checkpoint(between(read_checkpoint(start), read_checkpoint(end), alpha), output)

@@ -18,7 +18,13 @@ from shelfhelp_training.commands.train_find_lr import PASSED_ON
 )
 @click.option("--folds", default=5, show_default=True, help="Folds 0, 1, … to go through.")
 @click.option("--name", default="folds", show_default=True, help="The run's name; the folds are folders in it.")
-@click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--runs",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of all runs, METHOD/NAME.",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def command(method: str, config: Path, folds: int, name: str, runs: Path, arguments: tuple[str, ...]) -> None:
@@ -27,6 +33,10 @@ def command(method: str, config: Path, folds: int, name: str, runs: Path, argume
     ARGUMENTS are those of fit. Folds that are done are not done again, and one that was interrupted goes on where it
     stopped, when the same command is given again. The figures of every fold, their mean and standard deviation go to
     folds.json and folds.md in runs/METHOD/NAME, and to standard output.
+
+    \b
+    Example:
+      shelfhelp-train classifier cross-validate --config config/training/classifier_freiburg.yaml
     """
     from shelfhelp_ros.errors import ShelfHelpError
     from shelfhelp_training.run_folder import write_json

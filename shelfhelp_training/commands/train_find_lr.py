@@ -22,6 +22,10 @@ def command(method: str, min_lr: float, max_lr: float, steps: int, arguments: tu
     to learning_rates.png and learning_rates.json in a folder of its own in runs/METHOD, the suggestion to standard
     output. Smith, Cyclical learning rates for training neural networks, WACV 2017. Rates that differ by layer are
     all the same here.
+
+    \b
+    Example:
+      shelfhelp-train classifier find-lr --config config/training/small/classifier.yaml
     """
     from pytorch_lightning.tuner.tuning import Tuner
 

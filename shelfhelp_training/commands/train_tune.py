@@ -25,7 +25,13 @@ SEARCHED = ("model.learning_rate=log:1e-5:1e-1",)
 @click.option("--monitor", default="", help="Figure to improve; the method's own by default.")
 @click.option("--mode", type=click.Choice(["min", "max"]), help="Whether less or more of --monitor is better.")
 @click.option("--name", default="tune", show_default=True, help="The search's name; its trials are folders in it.")
-@click.option("--runs", default="runs", show_default=True, type=click.Path(path_type=Path))
+@click.option(
+    "--runs",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of all runs, METHOD/NAME.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the search.")
 @click.option("--prune/--no-prune", default=True, show_default=True, help="Stop trials that fall behind the median.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -47,6 +53,11 @@ def command(
     ARGUMENTS are those of fit: --config FILE and any of its settings. The search is kept in study.db in
     runs/METHOD/NAME: the same command goes on with it, also after a kill, and several processes may share it. The best
     settings go to best.json and history.png there, and to standard output as flags of fit.
+
+    \b
+    Example:
+      shelfhelp-train classifier tune --config config/training/small/classifier.yaml --trials 5 \\
+          --search model.learning_rate=log:1e-4:1e-2 --search model.augmentation=weak,supervised
     """
     from shelfhelp_training.cli import METHODS
     from shelfhelp_training.search import Search
