@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes import cameras, conversions
 from shelfhelp_ros.nodes.frame_matching import FrameMatcher, MatchedFrame
 from shelfhelp_ros.nodes.image_conversion import Converter, best_converter, decode_compressed, fill_colour
-from shelfhelp_ros.nodes.quality_of_service import CAMERA, COMPANION
+from shelfhelp_ros.nodes.quality_of_service import CAMERA, COMPANION, adjustable
 from shelfhelp_ros.sightings import FloatArray, Frame
 
 _TRIAL = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
@@ -25,21 +26,23 @@ class CameraInput:
     """Callbacks store messages; `take`, in a worker's thread, turns the newest into a frame.
 
     ``fault`` is called with a sentence when a part of a frame cannot be used: depth that is not aligned, a camera_info
-    without calibration. ``matcher`` may be exchanged while nothing is taken.
+    without calibration. ``matcher`` may be exchanged while nothing is taken. ``timings_ms`` is of the frame taken last:
+    how long it waited, and how long its conversion took.
     """
 
     def __init__(self, node: Node, matcher: FrameMatcher, transport: str, fault: Callable[[str], None]) -> None:
         self._node = node
         self.matcher = matcher
+        self.timings_ms: dict[str, float] = {}
         self._fault = fault
         self._converter: Converter = best_converter(fill_colour(Image(), _TRIAL))
         colour: tuple[type, str] = (Image, cameras.COLOUR)
         if transport == "compressed":
             colour = (CompressedImage, cameras.COMPRESSED)
         self._subscriptions = [
-            node.create_subscription(*colour, self._on_colour, CAMERA),
-            node.create_subscription(CameraInfo, cameras.CAMERA_INFO, self._on_camera, COMPANION),
-            node.create_subscription(Image, cameras.DEPTH, self._on_depth, COMPANION),
+            node.create_subscription(*colour, self._on_colour, **adjustable(CAMERA)),
+            node.create_subscription(CameraInfo, cameras.CAMERA_INFO, self._on_camera, **adjustable(COMPANION)),
+            node.create_subscription(Image, cameras.DEPTH, self._on_depth, **adjustable(COMPANION)),
         ]
 
     def destroy(self) -> None:
@@ -51,7 +54,12 @@ class CameraInput:
     def take(self, timeout: float) -> Frame | None:
         """The newest frame, or None after ``timeout`` seconds. Raises ShelfHelpError when its picture is not usable."""
         matched = self.matcher.take(timeout)
-        return None if matched is None else self._to_frame(matched)
+        if matched is None:
+            return None
+        started = time.perf_counter()
+        frame = self._to_frame(matched)
+        self.timings_ms = {"wait": matched.waited * 1e3, "convert": (time.perf_counter() - started) * 1e3}
+        return frame
 
     def _on_colour(self, message: Any) -> None:
         self.matcher.put_colour(conversions.from_time(message.header.stamp), message)

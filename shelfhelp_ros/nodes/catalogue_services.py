@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from rclpy.callback_groups import CallbackGroup
 from sensor_msgs.msg import CompressedImage
 from shelfhelp_interfaces.msg import CatalogueProduct
 from shelfhelp_interfaces.srv import EnrolProduct, ListProducts, RemoveProduct, SetTarget
@@ -16,6 +16,7 @@ from shelfhelp_ros.catalogue.enrolment import MAX_PHOTOS, enrol, study_photos
 from shelfhelp_ros.catalogue.names import clean_name
 from shelfhelp_ros.catalogue.store import UnknownProductError
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.nodes.beside import answer_beside
 from shelfhelp_ros.nodes.conversions import to_time
 from shelfhelp_ros.perception.pipeline import Pipeline
 
@@ -27,10 +28,14 @@ MAX_NAME = 200
 
 
 class CatalogueServices:
-    """Handlers of set_target, clear_target, enrol_product, remove_product and list_products."""
+    """Handlers of set_target, clear_target, enrol_product, remove_product and list_products.
 
-    def __init__(self, node: PerceptionNode, group: CallbackGroup) -> None:
+    They are answered one after the other in a thread of their own: frames come in meanwhile.
+    """
+
+    def __init__(self, node: PerceptionNode) -> None:
         self._node = node
+        self._pool = ThreadPoolExecutor(1, "catalogue_services")
         kinds: list[tuple[Any, str, Callable[[Any, Any], None]]] = [
             (SetTarget, "set_target", self._set_target),
             (Trigger, "clear_target", self._clear_target),
@@ -38,12 +43,12 @@ class CatalogueServices:
             (RemoveProduct, "remove_product", self._remove_product),
             (ListProducts, "list_products", self._list_products),
         ]
-        self._services = [
-            node.create_service(kind, name, self._answered(handler), callback_group=group)
-            for kind, name, handler in kinds
-        ]
+        self._services = [node.create_service(kind, name, self._answered(handler)) for kind, name, handler in kinds]
+        for service in self._services:
+            answer_beside(node, service, self._pool)
 
     def destroy(self) -> None:
+        self._pool.shutdown()
         for service in self._services:
             self._node.destroy_service(service)
         self._services.clear()

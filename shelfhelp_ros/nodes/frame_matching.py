@@ -19,10 +19,14 @@ DEPTH_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class MatchedFrame:
-    """A colour message with its companions; ``depth`` and ``camera`` are None when nothing matched."""
+    """A colour message with its companions; ``depth`` and ``camera`` are None when nothing matched.
+
+    ``waited`` is how many seconds passed between its arrival and its being taken.
+    """
 
     stamp_ns: int
     colour: Any
+    waited: float
     depth: Any = None
     camera: Any = None
 
@@ -105,7 +109,7 @@ class FrameMatcher:
         return arrivals[0] + self.depth_wait if arrivals else default
 
     def _take(self, stamp: int) -> MatchedFrame:
-        message = self._colour[stamp][0]
+        message, arrived = self._colour[stamp]
         order = list(self._colour)
         for old in order[: order.index(stamp) + 1]:
             del self._colour[old]
@@ -115,7 +119,7 @@ class FrameMatcher:
         camera = _nearest(self._camera, stamp, self.slop_ns)
         if camera is None and self._camera:
             camera = next(reversed(self._camera.values()))
-        return MatchedFrame(stamp, message, depth, camera)
+        return MatchedFrame(stamp, message, time.monotonic() - arrived, depth, camera)
 
 
 def _put(kept: OrderedDict[int, Any], stamp: int, message: Any) -> int:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from shelfhelp_interfaces.msg import Instruction as InstructionMessage
 from shelfhelp_interfaces.msg import ProductArray, TargetSighting
 from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
-from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.guidance.guide import Guide
 from shelfhelp_ros.guidance.instruction import Instruction
 from shelfhelp_ros.guidance.phases import ACTIVE, Phase
@@ -24,6 +23,7 @@ from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.nodes import conversions
 from shelfhelp_ros.nodes.find_product import FindProductServer
 from shelfhelp_ros.nodes.health import Health
+from shelfhelp_ros.nodes.lifecycle import ManagedNode
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
 from shelfhelp_ros.nodes.quality_of_service import CAMERA, RESULT, STATE, WORDS, adjustable
 from shelfhelp_ros.nodes.running import run
@@ -78,14 +78,13 @@ class Progress:
     instructions: int = 0
 
 
-class GuidanceNode(LifecycleNode):
+class GuidanceNode(ManagedNode):
     """Thin: messages go to the guide, what it answers is published. A lock keeps the guide to one thread at a time."""
 
     threads = 4
 
     def __init__(self, **options: Any) -> None:
         super().__init__("guidance", **options)
-        self.failure = ""
         self.parameters = Parameters(self, SETTINGS, self._on_parameters)
         self.progress = Progress()
         self.changed = threading.Condition()
@@ -98,7 +97,6 @@ class GuidanceNode(LifecycleNode):
         self._sequence = 0
         self._told_wanted = ""
         self._active = False
-        self._entities: list[Callable[[], object]] = []
         self._health = Health(self, self._complaint)
 
     @property
@@ -107,23 +105,13 @@ class GuidanceNode(LifecycleNode):
 
     # Lifecycle -------------------------------------------------------------------------------------------------------
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def configure(self) -> None:
         path = self.parameters["phrases"]
-        try:
-            self._phrases = Phrases.load(self.parameters["language"], Path(path).expanduser() if path else None)
-            self._settings = self._read_settings({})
-            # Plans are made here and kept, so that activating is immediate.
-            Guide(self._settings, self._phrases)
-            self._open_topics()
-            self.failure = ""
-        except Exception as error:
-            # rclpy would swallow anything else without a word.
-            internal = "" if isinstance(error, ShelfHelpError) else f"internal error: {type(error).__name__}: "
-            self.failure = f"{internal}{error}"
-            self.get_logger().error(self.failure)
-            self._release()
-            return TransitionCallbackReturn.FAILURE
-        return super().on_configure(state)
+        self._phrases = Phrases.load(self.parameters["language"], Path(path).expanduser() if path else None)
+        self._settings = self._read_settings({})
+        # Plans are made here and kept, so that activating is immediate.
+        Guide(self._settings, self._phrases)
+        self._open_topics()
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         result = super().on_activate(state)
@@ -136,18 +124,6 @@ class GuidanceNode(LifecycleNode):
         self._end()
         return super().on_deactivate(state)
 
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
     def close(self) -> None:
         """Let waiting goals end before the process lets go of ROS."""
         self._end()
@@ -157,22 +133,16 @@ class GuidanceNode(LifecycleNode):
             self._active, self._guide = False, None
         self._note(phase=Phase.STOPPED)
 
-    def _release(self) -> None:
+    def release(self) -> None:
         self._end()
-        for destroy in self._entities:
-            destroy()
-        self._entities.clear()
+        super().release()
 
     def _open_topics(self) -> None:
-        def keep(entity: Any, destroy: Callable[[Any], object]) -> Any:
-            self._entities.append(lambda: destroy(entity))
-            return entity
-
         publisher = self.create_lifecycle_publisher(InstructionMessage, "instruction", **adjustable(WORDS))
-        self._instructions = keep(publisher, self.destroy_lifecycle_publisher)
+        self._instructions = self.keep(publisher, self.destroy_lifecycle_publisher)
         # Latched: a perception node that was restarted learns from it what it was looking for.
         wanted = self.create_lifecycle_publisher(String, "wanted", **adjustable(STATE))
-        self._wanted = keep(wanted, self.destroy_lifecycle_publisher)
+        self._wanted = self.keep(wanted, self.destroy_lifecycle_publisher)
         for kind, topic, callback, quality in (
             (TargetSighting, "target", self._on_target, WORDS),
             (PoseWithCovarianceStamped, "hand", self._on_hand, CAMERA),
@@ -180,12 +150,12 @@ class GuidanceNode(LifecycleNode):
             (ProductArray, "products", self._on_products, RESULT),
         ):
             made = self.create_subscription(kind, topic, callback, **adjustable(quality))
-            keep(made, self.destroy_subscription)
+            self.keep(made, self.destroy_subscription)
         questions = {"stop": self._on_stop, "repeat": self._on_repeat, "where_am_i": self._on_where_am_i}
         for name, handler in questions.items():
-            keep(self.create_service(Trigger, name, handler), self.destroy_service)
-        keep(self.create_timer(1.0 / self.parameters["tick_rate"], self._on_tick), self.destroy_timer)
-        keep(FindProductServer(self), FindProductServer.destroy)
+            self.keep(self.create_service(Trigger, name, handler), self.destroy_service)
+        self.keep(self.create_timer(1.0 / self.parameters["tick_rate"], self._on_tick), self.destroy_timer)
+        self.keep(FindProductServer(self), FindProductServer.destroy)
 
     # Parameters ------------------------------------------------------------------------------------------------------
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes import conversions
@@ -21,6 +20,7 @@ from shelfhelp_ros.nodes.frame_matching import FrameMatcher
 from shelfhelp_ros.nodes.frame_statistics import FrameStatistics
 from shelfhelp_ros.nodes.hand_diagnostics import HandWatch, hand_diagnostics
 from shelfhelp_ros.nodes.health import Health
+from shelfhelp_ros.nodes.lifecycle import ManagedNode
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
 from shelfhelp_ros.nodes.quality_of_service import RESULT, adjustable
 from shelfhelp_ros.nodes.running import run
@@ -69,24 +69,20 @@ SETTINGS = (
 _LOG_EVERY = 5.0
 
 
-class HandNode(LifecycleNode):
+class HandNode(ManagedNode):
     """Thin: one worker thread gives the newest frame to the finder and publishes what it answers.
 
     A picture that does not show the hand gives no message: whoever listens then knows how old the last one is.
     """
 
-    threads = 2
-
     def __init__(self, **options: Any) -> None:
         super().__init__("hand", **options)
-        self.failure = ""
         self.parameters = Parameters(self, SETTINGS, self._on_parameters)
         self.statistics = FrameStatistics()
         self.watch = HandWatch()
         self.finder: HandFinder | None = None
         self._input: CameraInput | None = None
         self._worker: threading.Thread | None = None
-        self._entities: list[Callable[[], object]] = []
         self._health = Health(self, frames=self._hand_status)
 
     @property
@@ -95,20 +91,10 @@ class HandNode(LifecycleNode):
 
     # Lifecycle -------------------------------------------------------------------------------------------------------
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            self.finder = HandFinder(self._open_source(), self._settings({}))
-            self._open_topics()
-            self.failure = ""
-        except Exception as error:
-            # rclpy would swallow anything else without a word.
-            internal = "" if isinstance(error, ShelfHelpError) else f"internal error: {type(error).__name__}: "
-            self.failure = f"{internal}{error}"
-            self.get_logger().error(self.failure)
-            self._release()
-            return TransitionCallbackReturn.FAILURE
+    def configure(self) -> None:
+        self.finder = HandFinder(self._open_source(), self._settings({}))
+        self._open_topics()
         self.get_logger().info(f"the hand is found by: {self.finder.source.name}")
-        return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         assert self._input is not None
@@ -122,18 +108,6 @@ class HandNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop_worker()
         return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
         """Stop the worker, and let go of the network, before the process lets go of ROS."""
@@ -169,22 +143,15 @@ class HandNode(LifecycleNode):
         return FrameMatcher(round(self.parameters["depth_slop"] * 1e9), self.parameters["depth_wait"])
 
     def _open_topics(self) -> None:
-        def keep(entity: Any, destroy: Callable[[Any], object]) -> Any:
-            self._entities.append(lambda: destroy(entity))
-            return entity
-
         publisher = self.create_lifecycle_publisher(PoseWithCovarianceStamped, "hand", **adjustable(RESULT))
-        self._hand = keep(publisher, self.destroy_lifecycle_publisher)
+        self._hand = self.keep(publisher, self.destroy_lifecycle_publisher)
         transport = self.parameters["image_transport"]
-        self._input = keep(
-            CameraInput(self, self._make_matcher(), transport, self._fault), lambda entity: entity.destroy()
-        )
+        camera = CameraInput(self, self._make_matcher(), transport, self._fault)
+        self._input = self.keep(camera, CameraInput.destroy)
 
-    def _release(self) -> None:
+    def release(self) -> None:
         self._stop_worker()
-        for destroy in self._entities:
-            destroy()
-        self._entities.clear()
+        super().release()
         self._input = None
         self._close_source()
 

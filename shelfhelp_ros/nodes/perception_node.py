@@ -5,17 +5,14 @@ from __future__ import annotations
 import dataclasses
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import Image
 from shelfhelp_interfaces.msg import ProductArray, TargetSighting
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
@@ -26,15 +23,17 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.progress import told_to
 from shelfhelp_ros.inference.session import BACKENDS
 from shelfhelp_ros.nodes import conversions
+from shelfhelp_ros.nodes.camera_input import CameraInput
 from shelfhelp_ros.nodes.catalogue_services import CatalogueServices
 from shelfhelp_ros.nodes.diagnostics import diagnostics
-from shelfhelp_ros.nodes.frame_matching import FrameMatcher, MatchedFrame
+from shelfhelp_ros.nodes.frame_matching import FrameMatcher
 from shelfhelp_ros.nodes.frame_statistics import FrameStatistics
 from shelfhelp_ros.nodes.health import Health
-from shelfhelp_ros.nodes.image_conversion import Converter, best_converter, decode_compressed, fill_colour
+from shelfhelp_ros.nodes.image_conversion import fill_colour
+from shelfhelp_ros.nodes.lifecycle import ManagedNode
 from shelfhelp_ros.nodes.markers import to_markers
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
-from shelfhelp_ros.nodes.quality_of_service import CAMERA, COMPANION, RESULT, STATE, adjustable
+from shelfhelp_ros.nodes.quality_of_service import RESULT, STATE, adjustable
 from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.drawing import annotate
@@ -42,7 +41,7 @@ from shelfhelp_ros.perception.encoder import Encoder
 from shelfhelp_ros.perception.pipeline import Pipeline, PipelineSettings
 from shelfhelp_ros.perception.verifier import SECOND_LOOKS, Verifier
 from shelfhelp_ros.perception.watch import WatchSettings
-from shelfhelp_ros.sightings import Decision, FloatArray, Frame, Sightings
+from shelfhelp_ros.sightings import Decision, Frame, Sightings
 from shelfhelp_ros.sightings import TargetSighting as Sighting
 
 _DEFAULTS = PipelineSettings()
@@ -103,26 +102,20 @@ SETTINGS = (
 )
 
 
-_TRIAL = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
 # Faults repeat with every frame; one line in this many seconds is enough.
 _LOG_EVERY = 5.0
 
 
-class PerceptionNode(LifecycleNode):
+class PerceptionNode(ManagedNode):
     """Thin: callbacks store messages, one worker thread runs the pipeline on the newest frame and publishes."""
-
-    threads = 3
 
     def __init__(self, **options: Any) -> None:
         super().__init__("perception", **options)
-        self.failure = ""
         self.pipeline: Pipeline | None = None
         self.statistics = FrameStatistics()
         self.parameters = Parameters(self, SETTINGS, self._on_parameters)
         self.matcher = self._make_matcher()
-        self._converter: Converter = best_converter(fill_colour(Image(), _TRIAL))
-        self._catalogue_services: CatalogueServices | None = None
-        self._entities: list[Callable[[], object]] = []
+        self._input: CameraInput | None = None
         self._target_lock = threading.Lock()
         self._announced = ""
         self._wanted_id = ""
@@ -139,29 +132,21 @@ class PerceptionNode(LifecycleNode):
 
     # Lifecycle -------------------------------------------------------------------------------------------------------
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            self.pipeline = self._load()
-            self._open_topics()
-            self.failure = ""
-        except Exception as error:
-            # rclpy would swallow anything else without a word.
-            internal = "" if isinstance(error, ShelfHelpError) else f"internal error: {type(error).__name__}: "
-            self.failure = f"{internal}{error}"
-            self.get_logger().error(self.failure)
-            self._release()
-            return TransitionCallbackReturn.FAILURE
+    def configure(self) -> None:
+        self.pipeline = self._load()
+        self._open_topics()
         detector, encoder = self.pipeline.detector.card, self.pipeline.encoder.card
         self.get_logger().info(
             f"loaded {detector.name} {detector.version} and {encoder.name} {encoder.version} "
             f"on {self.pipeline.detector.session.backend}; catalogue {self.pipeline.catalogue.path}"
         )
-        return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        assert self._input is not None
         result = super().on_activate(state)
         self.matcher, self._last_stamp_ns = self._make_matcher(), None
-        self._worker = threading.Thread(target=self._work, args=(self.matcher,), name="perception_worker", daemon=True)
+        self._input.matcher = self.matcher
+        self._worker = threading.Thread(target=self._work, args=(self._input,), name="perception_worker", daemon=True)
         self._worker.start()
         if self.pipeline is not None and (target := self.pipeline.target) is not None:
             self._announce(self.get_clock().now().nanoseconds, "", target.target_id, target.name)
@@ -171,18 +156,6 @@ class PerceptionNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop_worker()
         return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._release()
-        return TransitionCallbackReturn.SUCCESS
 
     def close(self) -> None:
         """Stop the workers before the process lets go of ROS: one that ends with it would abort it."""
@@ -249,38 +222,24 @@ class PerceptionNode(LifecycleNode):
             self.pipeline.settings = self._settings(changes)
 
     def _open_topics(self) -> None:
-        def keep(entity: Any, destroy: Callable[[Any], object]) -> Any:
-            self._entities.append(lambda: destroy(entity))
-            return entity
-
         def publisher(kind: type, topic: str) -> Any:
             made = self.create_lifecycle_publisher(kind, topic, **adjustable(RESULT))
-            return keep(made, self.destroy_lifecycle_publisher)
-
-        def subscription(kind: type, topic: str, callback: Callable[[Any], None], quality: Any) -> None:
-            keep(self.create_subscription(kind, topic, callback, **adjustable(quality)), self.destroy_subscription)
+            return self.keep(made, self.destroy_lifecycle_publisher)
 
         self._products = publisher(ProductArray, "products")
         self._target = publisher(TargetSighting, "target")
         self._annotated = publisher(Image, "annotated_image")
         self._markers = publisher(MarkerArray, "markers")
-        if self.parameters["image_transport"] == "compressed":
-            subscription(CompressedImage, "camera/color/image_raw/compressed", self._on_colour, CAMERA)
-        else:
-            subscription(Image, "camera/color/image_raw", self._on_colour, CAMERA)
-        subscription(CameraInfo, "camera/color/camera_info", self._on_camera, COMPANION)
-        subscription(Image, "camera/aligned_depth_to_color/image_raw", self._on_depth, COMPANION)
-        subscription(String, "wanted", self._on_wanted, STATE)
-        self._catalogue_services = CatalogueServices(self, MutuallyExclusiveCallbackGroup())
+        camera = CameraInput(self, self.matcher, self.parameters["image_transport"], self._fault)
+        self._input = self.keep(camera, CameraInput.destroy)
+        wanted = self.create_subscription(String, "wanted", self._on_wanted, **adjustable(STATE))
+        self.keep(wanted, self.destroy_subscription)
+        self.keep(CatalogueServices(self), CatalogueServices.destroy)
 
-    def _release(self) -> None:
+    def release(self) -> None:
         self._stop_worker()
-        if self._catalogue_services is not None:
-            self._catalogue_services.destroy()
-            self._catalogue_services = None
-        for destroy in self._entities:
-            destroy()
-        self._entities.clear()
+        super().release()
+        self._input = None
         self._wanted_id, self._was_told = "", False
         if self.pipeline is not None:
             self.pipeline.close()
@@ -341,43 +300,30 @@ class PerceptionNode(LifecycleNode):
 
     # Frames ----------------------------------------------------------------------------------------------------------
 
-    def _on_colour(self, message: Any) -> None:
-        self.matcher.put_colour(conversions.from_time(message.header.stamp), message)
-
-    def _on_depth(self, message: Image) -> None:
-        self.matcher.put_depth(conversions.from_time(message.header.stamp), message)
-
-    def _on_camera(self, message: CameraInfo) -> None:
-        self.matcher.put_camera(conversions.from_time(message.header.stamp), message)
-
-    def _work(self, matcher: FrameMatcher) -> None:
-        while not matcher.closed:
-            matched = matcher.take(timeout=1.0)
-            if matched is None:
-                continue
+    def _work(self, camera: CameraInput) -> None:
+        while not camera.matcher.closed:
             try:
-                self._process(matched)
+                frame = camera.take(timeout=1.0)
+                if frame is not None:
+                    self._process(frame, camera.timings_ms)
             except ShelfHelpError as error:
                 self._fault(str(error))
             except Exception as error:
                 # One bad frame must not end the search of a person who cannot see that it ended.
-                if not matcher.closed and self.context.ok():
+                if not camera.matcher.closed and self.context.ok():
                     self._fault(f"internal error on a frame: {type(error).__name__}: {error}")
 
-    def _process(self, matched: MatchedFrame) -> None:
+    def _process(self, frame: Frame, taken_ms: dict[str, float]) -> None:
         assert self.pipeline is not None
-        if matched.stamp_ns == self._last_stamp_ns:
+        if frame.stamp_ns == self._last_stamp_ns:
             raise ShelfHelpError("the camera repeats the stamp of its last picture; its clock stands still: restart it")
-        self._last_stamp_ns = matched.stamp_ns
-        started = time.perf_counter()
-        frame = self._to_frame(matched)
-        converted = time.perf_counter()
+        self._last_stamp_ns = frame.stamp_ns
         sightings = self.pipeline.process(frame)
         self._publish_target(sightings)
         self._products.publish(conversions.to_product_array(sightings))
         age_ms = (self.get_clock().now().nanoseconds - frame.stamp_ns) / 1e6
         self._draw(frame, sightings)
-        self.statistics.frame(age_ms, {"convert": (converted - started) * 1e3, **sightings.timings_ms})
+        self.statistics.frame(age_ms, taken_ms | sightings.timings_ms)
         self.statistics.companions(depth=frame.depth is not None, calibration=frame.camera is not None)
 
     def _draw(self, frame: Frame, sightings: Sightings) -> None:
@@ -386,34 +332,6 @@ class PerceptionNode(LifecycleNode):
             self._annotated.publish(fill_colour(Image(header=header), annotate(frame.image, sightings)))
         if self._markers.get_subscription_count():
             self._markers.publish(to_markers(sightings))
-
-    def _to_frame(self, matched: MatchedFrame) -> Frame:
-        colour = matched.colour
-        compressed = isinstance(colour, CompressedImage)
-        image = decode_compressed(colour.data, colour.format) if compressed else self._converter.colour(colour)
-        camera = None
-        if matched.camera is not None:
-            camera = conversions.from_camera_info(matched.camera)
-            if camera is None:
-                self._fault("camera_info is not calibrated; the parameter field_of_view is used in its place")
-        depth = None
-        if matched.depth is not None:
-            depth = self._to_depth(matched.depth, image.shape[1] / image.shape[0])
-        return Frame(matched.stamp_ns, colour.header.frame_id, image, depth, camera)
-
-    def _to_depth(self, message: Image, aspect: float) -> FloatArray | None:
-        """The depth image, or None with a warning: directions do not need it, so the frame is not lost."""
-        try:
-            depth = self._converter.depth(message)
-            if abs(depth.shape[1] / depth.shape[0] - aspect) > 0.02 * aspect:
-                raise ShelfHelpError(
-                    f"the depth image ({depth.shape[1]}×{depth.shape[0]}) is not aligned to the colour image; "
-                    "turn on the camera's alignment (align_depth)"
-                )
-        except ShelfHelpError as error:
-            self._fault(str(error))
-            return None
-        return depth
 
     def _fault(self, text: str) -> None:
         self.statistics.fault(text)

@@ -57,8 +57,6 @@ class RecorderNode(Node):
     A recording is a folder with a bag of the camera's topics and ``search.json``: what was said, and why it was kept.
     """
 
-    threads = 2
-
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", **options)
         self.parameters = Parameters(self, SETTINGS, lambda changes: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import rclpy
+from rclpy import _rclpy_pybind11
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
@@ -22,13 +24,20 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.transport import make_room_for_images
 
 N = TypeVar("N", bound=Node)
+# Of the nodes that need one thread: for measurements. The events executor came to rclpy with Jazzy.
+EXECUTOR_VARIABLE = "SHELFHELP_EXECUTOR"
+EXECUTORS = ("events", "single", "multi")
+# The class behind rclpy.experimental.EventsExecutor, which also turns on faulthandler for the whole process, and fails
+# where stderr is no file.
+_EVENTS: Any = getattr(_rclpy_pybind11, "EventsExecutor", None)
 
 
 class Crew:
     """Nodes of one process, each with an executor in a thread of its own, so that none waits for another's callback.
 
-    Nodes that need more than one callback at a time (a service that takes long, an action) say so with an attribute
-    ``threads``. `stop` may be called from any thread, signal handlers included; `wait` returns the exit status.
+    Nodes that need more than one callback at a time (an action) say so with an attribute ``threads``; a service that
+    takes long is better answered beside (see `answer_beside`). `stop` may be called from any thread, signal handlers
+    included; `wait` returns the exit status.
     """
 
     def __init__(self, context: Context | None = None) -> None:
@@ -43,12 +52,7 @@ class Crew:
 
     def add(self, node: N) -> N:
         """Spin ``node`` from now on."""
-        threads = int(getattr(node, "threads", 1))
-        executor = (
-            MultiThreadedExecutor(threads, context=self._context)
-            if threads > 1
-            else SingleThreadedExecutor(context=self._context)
-        )
+        executor = _executor(int(getattr(node, "threads", 1)), self._context)
         executor.add_node(node)
         thread = threading.Thread(target=self._spin, args=(node, executor), name=node.get_name(), daemon=True)
         self._running.append((node, executor, thread))
@@ -113,6 +117,21 @@ class Crew:
             if not self._stopping.is_set():
                 node.get_logger().fatal(f"stopped by an internal error: {type(error).__name__}: {error}")
                 self.stop(1)
+
+
+def _executor(threads: int, context: Context | None) -> Any:
+    """The quickest executor there is, by docs/benchmarks.md; several threads only where a node needs them."""
+    wanted = os.environ.get(EXECUTOR_VARIABLE, "")
+    if wanted not in ("", *EXECUTORS):
+        raise ShelfHelpError(f"{EXECUTOR_VARIABLE} is {wanted!r}; it has to be one of {', '.join(EXECUTORS)}")
+    if threads > 1 or wanted == "multi":
+        return MultiThreadedExecutor(max(2, threads), context=context)
+    if _EVENTS is None or wanted == "single":
+        return SingleThreadedExecutor(context=context)
+    context = context or rclpy.get_default_context()
+    executor = _EVENTS(context)
+    context.on_shutdown(executor.wake)
+    return executor
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""A crew of nodes goes on spinning whatever their callbacks do."""
+"""A crew of nodes goes on spinning whatever their callbacks do, with every executor there is."""
 
 from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,12 +14,15 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from ros_graph import Graph, until
 from std_msgs.msg import Empty
+from std_srvs.srv import Trigger
+
+from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.nodes.beside import answer_beside
+from shelfhelp_ros.nodes.running import EXECUTOR_VARIABLE, EXECUTORS
 
 
 class Restless(Node):
     """Opens and destroys topics and timers in its own callbacks, as a lifecycle node does when it is cleaned up."""
-
-    threads = 3
 
     def __init__(self, **options: object) -> None:
         super().__init__("restless", **options)
@@ -40,8 +44,60 @@ class Restless(Node):
             self.rounds += 1
 
 
-def test_what_a_callback_destroys_does_not_stop_its_node(graph: Graph) -> None:
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_what_a_callback_destroys_does_not_stop_its_node(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, executor: str
+) -> None:
     """The executor may be about to wait for what a cleanup destroys; the node has to answer all the same afterwards."""
+    monkeypatch.setenv(EXECUTOR_VARIABLE, executor)
     node = graph.add(Restless)
     until(lambda: node.rounds >= 60 or graph.crew.wait(0) is not None, what="60 rounds")
     assert graph.crew.wait(0) is None
+
+
+class Slow(Node):
+    """A service that takes as long as it is held up, beside a timer."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__("slow", **options)
+        self.ticks = 0
+        self.go_on = threading.Event()
+        self._pool = ThreadPoolExecutor(1)
+        self.create_timer(0.01, self._tick)
+        answer_beside(self, self.create_service(Trigger, "think", self._think), self._pool)
+
+    def _tick(self) -> None:
+        self.ticks += 1
+
+    def _think(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self.go_on.wait(60)
+        return response
+
+    def close(self) -> None:
+        self.go_on.set()
+        self._pool.shutdown()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_service_answered_beside_keeps_nothing_waiting(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, executor: str
+) -> None:
+    """The node's timer goes on while an answer takes long, and each of two askers gets theirs."""
+    monkeypatch.setenv(EXECUTOR_VARIABLE, executor)
+    node = graph.add(Slow)
+    client = graph.node.create_client(Trigger, "think")
+    until(client.service_is_ready, what="the service")
+    answers = [client.call_async(Trigger.Request()) for _ in range(2)]
+    before = node.ticks
+    until(lambda: node.ticks > before + 20, what="20 ticks")
+    assert not any(answer.done() for answer in answers)
+    node.go_on.set()
+    until(lambda: all(answer.done() for answer in answers), what="both answers")
+    assert all(answer.result().success for answer in answers)
+
+
+def test_an_unknown_executor_is_named(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With those there are."""
+    monkeypatch.setenv(EXECUTOR_VARIABLE, "hangman")
+    with pytest.raises(ShelfHelpError, match=r"hangman.*events, single, multi"):
+        graph.add(Node, "hanged")

@@ -1,0 +1,44 @@
+"""Services that are answered in a thread of their own, so that one that takes long keeps nothing else waiting.
+
+A node then needs no more than one thread for all that is short: rclpy's events executor, the quickest, has only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any
+
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.exceptions import InvalidHandle
+from rclpy.node import Node
+from rclpy.service import Service
+
+
+def answer_beside(node: Node, service: Service[Any, Any, Any], pool: Executor) -> None:
+    """From now on ``service`` of ``node`` is answered in ``pool``, in the order of its threads."""
+    answer: Callable[[Any, Any], Any] = service.callback
+    send: Callable[[Any, Any], None] = service.send_response
+
+    def work(pending: Callable[[], Any], header: Any) -> None:
+        try:
+            send(pending(), header)
+        except InvalidHandle:
+            pass  # the service is gone; nobody waits for the answer any more
+        except RCLError as error:
+            # How rclpy takes a change_state that the present state does not allow; anybody may ask for one.
+            known = "lifecycle state machine" in str(error)
+            text = "a change of state that is not possible now was asked for" if known else f"internal error: {error}"
+            if node.context.ok():
+                node.get_logger().warning(text)
+
+    def hand_over(answered: Any, header: Any) -> None:
+        if isinstance(answered, partial):
+            pool.submit(work, answered, header)
+        else:  # the executor took up this request before the callback was exchanged
+            send(answered, header)
+
+    # Executors look both up for each request, and hand what the callback returns to send_response, with the header.
+    service.send_response = hand_over
+    service.callback = partial(partial, answer)
