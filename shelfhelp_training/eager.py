@@ -1,14 +1,16 @@
 """The shipped networks' architectures in eager PyTorch, behind the runtime's own detector and encoder: a peer to time.
 
 ``python -m shelfhelp_training.eager FILE.npz`` reads ``image`` and ``boxes`` and prints median milliseconds as JSON:
-crop by crop, on the processor. With ``cuda`` and ``eager`` or ``torch.compile`` after the file it prints those of every
-call, crops in batches, on a GPU.
+crop by crop, on the processor, and of ultralytics' YOLO11n where that is installed. With ``cuda`` and ``eager`` or
+``torch.compile`` after the file it prints those of every call, crops in batches, on a GPU.
 Weights are untrained: they do not change the time.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -66,6 +68,19 @@ def eager_encoder(device: str = "cpu", compiled: bool = False) -> Encoder:
     return Encoder(card, EagerSession(module, (card.input.name,), (card.embedding.name,), device, compiled))
 
 
+def usual_detector_ms(image: npt.NDArray[np.uint8]) -> float | None:
+    """Median milliseconds of the detector that most camera nodes have: YOLO11n at 640 pixels by ultralytics, from its
+    yaml, untrained. None where ultralytics is not installed: its licence, AGPL-3.0, keeps it out of what we depend on.
+    """
+    os.environ |= {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
+    try:
+        ultralytics = importlib.import_module("ultralytics")
+    except ImportError:
+        return None
+    model = ultralytics.YOLO("yolo11n.yaml", verbose=False)
+    return median_ms(lambda: model.predict(image, imgsz=640, device="cpu", verbose=False))
+
+
 def median_ms(call: Callable[[], object], rounds: int = 5) -> float:
     """Median milliseconds of a call; the first one only warms up."""
     times = []
@@ -81,7 +96,8 @@ def main(path: Path) -> None:
         image, boxes = saved["image"], saved["boxes"]
     detector, encoder = eager_detector(), eager_encoder()
     one_by_one = lambda: [encoder.embed_boxes(image, box[None]) for box in boxes]  # noqa: E731
-    print(json.dumps({"detect_ms": median_ms(lambda: detector.detect(image)), "embed_ms": median_ms(one_by_one)}))
+    answer = {"detect_ms": median_ms(lambda: detector.detect(image)), "embed_ms": median_ms(one_by_one)}
+    print(json.dumps({**answer, "yolo_ms": usual_detector_ms(image)}))
 
 
 def main_on_gpu(path: Path, device: str, kind: str) -> None:

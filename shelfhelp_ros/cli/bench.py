@@ -28,6 +28,14 @@ SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 @click.option("--rate", default=15.0, show_default=True, help="Frames a second that the camera publishes.")
 @click.option("--models", type=click.Path(path_type=Path), help="Folder with the networks.")
 @click.option("--ros/--no-ros", default=True, help="Measure over ROS 2, from image stamp to answer.")
+@click.option(
+    "--executor",
+    "executors",
+    multiple=True,
+    type=click.Choice(("events", "single", "multi")),
+    help="What spins the nodes that need one thread; several take turns.  [default: the quickest there is]",
+)
+@click.option("--repeats", default=1, show_default=True, type=click.IntRange(1, 20), help="Rounds over ROS, in turn.")
 @click.option("--peer/--no-peer", default=True, help="Measure the same networks in eager PyTorch, crop by crop.")
 @click.option("--gpu", is_flag=True, help="Measure the networks on an NVIDIA GPU instead: TensorRT against its peers.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Also write the figures here.")
@@ -38,6 +46,8 @@ def command(
     rate: float,
     models: Path | None,
     ros: bool,
+    executors: tuple[str, ...],
+    repeats: int,
     peer: bool,
     gpu: bool,
     json_file: Path | None,
@@ -51,6 +61,7 @@ def command(
     Examples:
       shelfhelp bench
       shelfhelp bench --size 640x480 --products 30 --no-peer
+      shelfhelp bench --size 640x480 --products 30 --executor events --executor multi --repeats 3
       shelfhelp bench --gpu --size 640x480 --products 30    # p50 and p95: TensorRT, ONNX Runtime CUDA, PyTorch
     """
     from shelfhelp_ros.benchmark.figures import commit, machine, markdown_table
@@ -67,9 +78,10 @@ def command(
                 found = measure_gpu(models, Path(folder), SIZES[size], count)
                 tables["gpu"] += [{"size": size, "in view": count, **row} for row in found]
                 continue
-            measured = measure_case(size, count, models, Path(folder), seconds if ros else 0.0, rate, peer)
-            for name, row in measured.items():
-                tables[name].append(row)
+            runs = list(executors or ("",)) * repeats if ros else []
+            measured = measure_case(size, count, models, Path(folder), seconds, rate, runs, peer)
+            for name, rows in measured.items():
+                tables[name] += rows
     for key, value in facts.items():
         click.echo(f"- {key}: {value}")
     for name, title in (
@@ -85,9 +97,17 @@ def command(
 
 
 def measure_case(
-    size: str, count: int, models: Path | None, folder: Path, seconds: float, rate: float, peer: bool
-) -> dict[str, Row]:
-    """The rows of one case: `stages`, and `ros` when ``seconds`` is not 0, and `peer` when asked for and possible."""
+    size: str,
+    count: int,
+    models: Path | None,
+    folder: Path,
+    seconds: float,
+    rate: float,
+    runs: list[str],
+    peer: bool,
+) -> dict[str, list[Row]]:
+    """The rows of one case: `stages`, `ros` with one for each of ``runs`` (the executor of each; empty: the assistant's
+    own choice), and `peer` when asked for and possible."""
     from shelfhelp_ros.benchmark.scenes import render_scene
     from shelfhelp_ros.benchmark.stages import time_stages
     from shelfhelp_ros.catalogue.enrolment import enrol
@@ -108,36 +128,49 @@ def measure_case(
         stages = time_stages(pipeline, scene.frames)
     case: Row = {"size": size, "in view": scene.in_view}
     total = stages.median_ms.get("total", float("nan"))
-    rows: dict[str, Row] = {
-        "stages": {
-            **case,
-            "reported": stages.products,
-            **{name: value for name, value in stages.median_ms.items() if name != "total"},
-            "total": total,
-            "total p95": stages.p95_total_ms,
-            "frames/s": round(1000 / total, 1),
-        }
+    alone: Row = {
+        **case,
+        "reported": stages.products,
+        **{name: value for name, value in stages.median_ms.items() if name != "total"},
+        "total": total,
+        "total p95": stages.p95_total_ms,
+        "frames/s": round(1000 / total, 1),
     }
-    if seconds:
-        rows["ros"] = {**case, **measure_ros(scene.frames, scene.target.name, path, models, seconds, rate, folder)}
-    if peer and (answer := measure_peer(scene.frames[0].image, detector, encoder, folder)):
-        rows["peer"] = {**case, **answer}
+    rows: dict[str, list[Row]] = {"stages": [alone], "ros": []}
+    for executor in runs:
+        named: Row = {"executor": executor} if executor else {}
+        answers = measure_ros(scene.frames, scene.target.name, path, models, seconds, rate, folder, executor)
+        rows["ros"].append({**case, **named, **answers})
+    if peer:
+        rows["peer"] = [{**case, **row} for row in measure_peer(scene.frames[0].image, detector, encoder, folder)]
     return rows
 
 
 def measure_ros(
-    frames: Any, target: str, catalogue: Path, models: Path | None, seconds: float, rate: float, folder: Path
+    frames: Any,
+    target: str,
+    catalogue: Path,
+    models: Path | None,
+    seconds: float,
+    rate: float,
+    folder: Path,
+    executor: str,
 ) -> Row:
-    """Publish the frames to an assistant in another process, and time its answers."""
+    """Publish the frames to an assistant in another process, and time its answers.
+
+    ``framework`` is what lies between stamp and answer besides waiting for the frame before and the pipeline's own
+    time: ROS both ways, and conversion.
+    """
     from shelfhelp_ros.benchmark.figures import peak_memory_mb, percentile
     from shelfhelp_ros.cli.assist import require_ros
 
     require_ros()
     from shelfhelp_ros.nodes.latency_probe import LatencyProbe
     from shelfhelp_ros.nodes.processes import assist_command, private_domain, require_alive, running
-    from shelfhelp_ros.nodes.running import ros
+    from shelfhelp_ros.nodes.running import EXECUTOR_VARIABLE, ros
 
     os.environ.update(private_domain())
+    os.environ[EXECUTOR_VARIABLE] = executor
     command = assist_command("--catalogue", str(catalogue), "--target", target, "--speech", "text")
     command += ["--models", str(models)] if models else []
     log = folder / "assistant.log"
@@ -154,10 +187,14 @@ def measure_ros(
             memory = peak_memory_mb(process.pid)
         finally:
             probe.destroy_node()
+    wait, pipeline = answers.stage_ms("wait"), answers.stage_ms("total")
     return {
         "updates/s": round(len(answers.target_ms) / answers.seconds, 1),
         "target p50": percentile(answers.target_ms, 50),
         "target p95": percentile(answers.target_ms, 95),
+        "wait": round(wait, 1),
+        "pipeline": round(pipeline, 1),
+        "framework": round(float(np.mean(answers.target_ms)) - wait - pipeline, 1),
         "instruction p50": percentile(answers.instruction_ms, 50),
         "instruction p95": percentile(answers.instruction_ms, 95),
         "start to first target s": round(first, 1),
@@ -165,8 +202,9 @@ def measure_ros(
     }
 
 
-def measure_peer(image: Any, detector: Any, encoder: Any, folder: Path) -> Row | None:
-    """One frame with all its crops: ours in batches against eager PyTorch crop by crop; None without PyTorch."""
+def measure_peer(image: Any, detector: Any, encoder: Any, folder: Path) -> list[Row]:
+    """One frame with all its crops: ours in batches against eager PyTorch crop by crop, with the same detector and with
+    YOLO11n; no row without PyTorch."""
     boxes = detector.detect(image).boxes
     detect_ms = _median_ms(lambda: detector.detect(image))
     embed_ms = _median_ms(lambda: encoder.embed_boxes(image, boxes))
@@ -178,10 +216,10 @@ def measure_peer(image: Any, detector: Any, encoder: Any, folder: Path) -> Row |
     if answer.returncode:
         reason = (answer.stderr.strip().splitlines() or ["no reason given"])[-1]
         click.echo(f"no comparison with eager PyTorch: {reason}", err=True)
-        return None
-    theirs = json.loads(answer.stdout)
+        return []
+    theirs = json.loads(answer.stdout.strip().splitlines()[-1])
     ours, peer = detect_ms + embed_ms, theirs["detect_ms"] + theirs["embed_ms"]
-    return {
+    row: Row = {
         "crops": len(boxes),
         "ours detect": round(detect_ms, 1),
         "ours embed": round(embed_ms, 1),
@@ -189,6 +227,12 @@ def measure_peer(image: Any, detector: Any, encoder: Any, folder: Path) -> Row |
         "eager embed": round(theirs["embed_ms"], 1),
         "eager ÷ ours": round(peer / ours, 2),
     }
+    if theirs["yolo_ms"] is None:
+        click.echo("no comparison with YOLO11n: pip install ultralytics (AGPL-3.0; only to compare)", err=True)
+    else:
+        row["YOLO11n detect"] = round(theirs["yolo_ms"], 1)
+        row["(YOLO11n + eager embed) ÷ ours"] = round((theirs["yolo_ms"] + theirs["embed_ms"]) / ours, 2)
+    return [row]
 
 
 def _median_ms(call: Callable[[], object], rounds: int = 7) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 from shelfhelp_interfaces.msg import Instruction, ProductArray, TargetSighting
@@ -20,13 +21,22 @@ from shelfhelp_ros.sightings import Frame
 
 @dataclass
 class Answers:
-    """Milliseconds from image stamp to the arrival of ``target`` and ``instruction``; ``products`` in each frame."""
+    """Milliseconds from image stamp to the arrival of ``target`` and ``instruction``; ``products`` in each frame.
+
+    ``stages`` is what perception says of itself once a second: how many frames, and milliseconds a frame by stage.
+    """
 
     target_ms: list[float] = field(default_factory=list)
     instruction_ms: list[float] = field(default_factory=list)
     products: list[int] = field(default_factory=list)
     decisions: list[int] = field(default_factory=list)
+    stages: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     seconds: float = 0.0
+
+    def stage_ms(self, name: str) -> float:
+        """Mean milliseconds a frame of one stage, ``wait`` and ``total`` among them; NaN when there was no word."""
+        frames = sum(count for count, _ in self.stages)
+        return sum(count * stages.get(name, 0.0) for count, stages in self.stages) / frames if frames else float("nan")
 
 
 class LatencyProbe(Node):
@@ -45,6 +55,7 @@ class LatencyProbe(Node):
         self.create_subscription(TargetSighting, "target", self._on_target, RESULT)
         self.create_subscription(ProductArray, "products", self._on_products, RESULT)
         self.create_subscription(Instruction, "instruction", self._on_instruction, WORDS)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, RESULT)
 
     def publish(self) -> None:
         """One frame, stamped now; calibration and depth first, so that colour never waits for them."""
@@ -72,6 +83,13 @@ class LatencyProbe(Node):
     def _on_instruction(self, message: Instruction) -> None:
         if message.axis:
             self.answers.instruction_ms.append(self._age_ms(message.header))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == "perception: frames":
+                values = {entry.key: entry.value for entry in status.values}
+                stages = {key.removesuffix(", ms"): float(text) for key, text in values.items() if key.endswith(", ms")}
+                self.answers.stages.append((int(values["frames a second"]), stages))
 
     def run(self, seconds: float, rate_hz: float, warm_up: float = 3.0) -> Answers:
         """Publish for ``warm_up`` seconds, then for ``seconds`` with answers recorded."""
