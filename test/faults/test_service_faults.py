@@ -150,7 +150,7 @@ def test_names_of_any_script_and_any_trick_are_only_names(assistant: Assistant, 
 def test_parameters_changed_under_load(assistant: Assistant) -> None:
     """Hundreds of changes, right and wrong ones, while pictures are worked on; the last right one holds."""
     node = assistant.perception
-    for number in range(200):
+    for number in range(201):
         changes = [
             Parameter("confirm", value=("cautious", "balanced", "eager")[number % 3]),
             Parameter("score_threshold", value=(number % 10) / 100),
