@@ -10,6 +10,8 @@ from shelfhelp_ros.sightings import Detections, Frame
 
 # Products are followed no further from the frame that they were detected in: the shelf may have changed by then.
 _LONGEST_S = 0.5
+# Of frames that are farther apart than this each can be detected in: what is found would only be known one frame later.
+_FAR_APART_S = 0.25
 
 
 class Detecting:
@@ -17,7 +19,7 @@ class Detecting:
 
     With ``beside``, an executor of one thread, detection goes on there while the frames that come meanwhile are
     followed: no frame waits for it, and what it finds is carried by the camera's motion since to the frame in which it
-    is taken in. A frame that cannot be followed from the one before is waited for.
+    is taken in. A frame that cannot be followed from the one before is waited for, and so is each of a slow camera.
     """
 
     def __init__(self, detector: Detector, beside: Executor | None = None) -> None:
@@ -27,7 +29,7 @@ class Detecting:
 
     def forget(self) -> None:
         """Begin anew, as for another stream."""
-        self._begun_ns = 0
+        self._begun_ns = self._frame_ns = 0
         self._running: Future[Detections] | None = None
         self._moved = still()
 
@@ -40,8 +42,8 @@ class Detecting:
         detector raises.
         """
         seconds = (frame.stamp_ns - self._begun_ns) / 1e9
-        if motion is None or seconds < 0 or interval_s == 0:
-            self.forget()
+        apart, self._frame_ns = (frame.stamp_ns - self._frame_ns) / 1e9, frame.stamp_ns
+        if motion is None or seconds < 0 or interval_s == 0 or apart > _FAR_APART_S:
             self._begin(frame, threshold)
             return self._take()
         self._moved = then(self._moved, motion)
@@ -59,8 +61,9 @@ class Detecting:
         if self._beside is not None:
             self._running = self._beside.submit(self._detector.detect, frame.image, threshold)
         else:
+            found = self._detector.detect(frame.image, threshold)
             self._running = Future()
-            self._running.set_result(self._detector.detect(frame.image, threshold))
+            self._running.set_result(found)
 
     def _take(self) -> Detections:
         assert self._running is not None

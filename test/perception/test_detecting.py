@@ -102,11 +102,20 @@ def test_products_are_not_followed_for_ever(detector: Detector) -> None:
     """Where detection takes longer than half a second, the frame waits: nothing older is shown as new."""
     with ThreadPoolExecutor(1) as thread:
         detecting = begun(detector, thread)
-        late = Frame(14 * STEP_NS, "camera", frame(2).image)
+        frames = [Frame(step * STEP_NS, "camera", frame(2).image) for step in (6, 10, 14)]
         detecting.update(frame(2), moved(12), 0.1, None)
         detecting._running = slow = thread.submit(_slow, detecting._running)
-        assert detecting.update(late, moved(0), 0.1, None) is not None
+        found = [detecting.update(frame, moved(0), 0.1, None) for frame in frames]
+        assert found[-1] is not None or found[-2] is not None
         assert slow.done()
+
+
+def test_each_frame_of_a_slow_camera_is_detected_in(detector: Detector) -> None:
+    """What is found must not come a third of a second late where there is time enough for it."""
+    with ThreadPoolExecutor(1) as thread:
+        detecting = begun(detector, thread)
+        for step in (6, 12, 18):
+            assert detecting.update(Frame(step * STEP_NS, "camera", frame(0).image), moved(0), 0.1, None) is not None
 
 
 def _slow(found: Future[Any]) -> Any:
