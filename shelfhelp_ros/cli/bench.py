@@ -32,8 +32,8 @@ SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
     "--executor",
     "executors",
     multiple=True,
-    type=click.Choice(("events", "single", "multi")),
-    help="What spins the nodes that need one thread; several take turns.  [default: the quickest there is]",
+    type=click.Choice(("single", "multi", "events")),
+    help="What spins the nodes that need one thread; several take turns.  [default: single]",
 )
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(1, 20), help="Rounds over ROS, in turn.")
 @click.option("--peer/--no-peer", default=True, help="Measure the same networks in eager PyTorch, crop by crop.")

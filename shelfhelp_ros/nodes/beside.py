@@ -1,6 +1,6 @@
 """Services that are answered in a thread of their own, so that one that takes long keeps nothing else waiting.
 
-A node then needs no more than one thread for all that is short: rclpy's events executor, the quickest, has only one.
+A node then needs no more than one thread for all that is short, and one is quicker than several.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.transport import make_room_for_images
 
 N = TypeVar("N", bound=Node)
-# Of the nodes that need one thread: for measurements. The events executor came to rclpy with Jazzy.
+# Of the nodes that need one thread: for measurements.
 EXECUTOR_VARIABLE = "SHELFHELP_EXECUTOR"
-EXECUTORS = ("events", "single", "multi")
+EXECUTORS = ("single", "multi", "events")
 # The class behind rclpy.experimental.EventsExecutor, which also turns on faulthandler for the whole process, and fails
 # where stderr is no file.
 _EVENTS: Any = getattr(_rclpy_pybind11, "EventsExecutor", None)
@@ -120,13 +120,15 @@ class Crew:
 
 
 def _executor(threads: int, context: Context | None) -> Any:
-    """The quickest executor there is, by docs/benchmarks.md; several threads only where a node needs them."""
+    """Several threads only where a node needs them. The events executor is the quickest (docs/benchmarks.md), and only
+    chosen by name: it does not hold on to what it works on, and a demo ended in a SystemError of it.
+    """
     wanted = os.environ.get(EXECUTOR_VARIABLE, "")
     if wanted not in ("", *EXECUTORS):
         raise ShelfHelpError(f"{EXECUTOR_VARIABLE} is {wanted!r}; it has to be one of {', '.join(EXECUTORS)}")
     if threads > 1 or wanted == "multi":
         return MultiThreadedExecutor(max(2, threads), context=context)
-    if _EVENTS is None or wanted == "single":
+    if _EVENTS is None or wanted != "events":
         return SingleThreadedExecutor(context=context)
     context = context or rclpy.get_default_context()
     executor = _EVENTS(context)

@@ -99,5 +99,5 @@ def test_a_service_answered_beside_keeps_nothing_waiting(
 def test_an_unknown_executor_is_named(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     """With those there are."""
     monkeypatch.setenv(EXECUTOR_VARIABLE, "hangman")
-    with pytest.raises(ShelfHelpError, match=r"hangman.*events, single, multi"):
+    with pytest.raises(ShelfHelpError, match=r"hangman.*single, multi, events"):
         graph.add(Node, "hanged")
