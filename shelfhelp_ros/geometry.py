@@ -225,3 +225,8 @@ def position_at(
     across_y = 0.1 * float(box[3] - box[1]) * distance / camera.fy
     covariance = along**2 * np.outer(ray, ray) + np.diag([across_x**2, across_y**2, 0.0])
     return camera.deproject(u, v, distance), covariance
+
+
+def size_at(box: npt.NDArray[np.float32], distance: float, camera: CameraModel) -> tuple[float, float]:
+    """Width and height in metres of a flat thing that fills a box at z = ``distance`` metres and faces the camera."""
+    return float(box[2] - box[0]) * distance / camera.fx, float(box[3] - box[1]) * distance / camera.fy

@@ -50,7 +50,10 @@ class Position:
 
 @dataclass(frozen=True)
 class TrackedProduct:
-    """One product followed from frame to frame, with its best catalogue entry."""
+    """One product followed from frame to frame, with its best catalogue entry.
+
+    ``size`` is the width and height of what is seen of it, metres, as if it faced the camera; None without a distance.
+    """
 
     track_id: int
     box: FloatArray
@@ -60,6 +63,7 @@ class TrackedProduct:
     similarity: float
     bearing: npt.NDArray[np.float64]
     position: Position | None = None
+    size: tuple[float, float] | None = None
 
 
 class Decision(Enum):

@@ -17,6 +17,7 @@ from shelfhelp_ros.geometry import (
     iou,
     overlap_of_smaller,
     position_at,
+    size_at,
 )
 
 SIZES = st.sampled_from(
@@ -186,6 +187,15 @@ def test_position_covariance():
     np.testing.assert_allclose(position, [0, 0, 1], atol=0.02)
     assert np.sqrt(covariance[2, 2]) == pytest.approx(0.05, rel=0.3)
     assert (np.linalg.eigvalsh(covariance) > 0).all()
+
+
+@given(st.floats(0.05, 1.0), st.floats(0.05, 1.0), st.floats(0.3, 3.0))
+def test_the_size_of_a_box_is_that_of_what_fills_it(width, height, distance):
+    """A flat front of known size, projected and measured again, whatever its distance."""
+    camera = CameraModel(640, 480, 600, 500, 320, 240)
+    corners = [camera.project(np.array([side * width / 2, side * height / 2, distance])) for side in (-1, 1)]
+    box = np.array([*corners[0], *corners[1]], np.float32)
+    assert size_at(box, distance, camera) == pytest.approx((width, height), rel=1e-4)
 
 
 def test_front_depth_is_that_of_what_reaches_into_the_box():

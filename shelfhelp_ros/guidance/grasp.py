@@ -44,7 +44,7 @@ class Grasp:
     (``compared``). A pack that has no look-alike is believed by the first look when the second cannot tell. The wanted
     product that stays on the shelf while the hand goes away was not taken. Where further packs of the same product
     stand on the shelf, perception may go on looking at one of those: a pack that was ``known`` for the product before
-    it was taken, and is gone from its place, is the one in the hand.
+    it was taken, and is gone from its place, is the one in the hand, unless it is followed to another place itself.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class Grasp:
         if not self.lifted or hand_ns == self._hand_ns or sighting.verified is Verified.PENDING:
             return
         self._hand_ns = hand_ns
-        self.doubted = self.doubted or sighting.decision is Decision.AMBIGUOUS
+        facings = self.known and self._sure(sighting)
+        self.doubted = self.doubted or (sighting.decision is Decision.AMBIGUOUS and not facings)
         sign = self._read(sighting, hand)
         self._times = self._times + 1 if sign is self._sign else 1
         self._sign = sign
@@ -96,12 +97,13 @@ class Grasp:
         if place is None or sighting.decision not in (Decision.FOUND, Decision.AMBIGUOUS):
             return None
         found = sighting.decision is Decision.FOUND
-        sure = sighting.probability >= self._settings.confirm_probability
+        sure = self._sure(sighting)
         at_its_place = self._at_its_place(sighting.product, place)
         if float(np.linalg.norm(place - hand)) > self._settings.held_within:
             if self.doubted or at_its_place:
                 return _Sign.STILL_ON_SHELF if found else _Sign.RATHER_ON_SHELF
-            return _Sign.GONE_FROM_SHELF if self.known and found and sure else None
+            other = sighting.product is not None and sighting.product.track_id != self.product.track_id
+            return _Sign.GONE_FROM_SHELF if self.known and other and sure else None
         if at_its_place:
             return None
         if sighting.verified is Verified.NO:
@@ -111,6 +113,10 @@ class Grasp:
         if self.doubted:
             return _Sign.LIKELIER_OF_TWO if self.compared else None
         return _Sign.LOOKS_RIGHT if sure and found else None
+
+    def _sure(self, sighting: TargetSighting) -> bool:
+        """Whether a product is likely enough to be confirmed; of look-alikes none is, of several facings each."""
+        return sighting.probability >= self._settings.confirm_probability
 
     def _at_its_place(self, product: TrackedProduct | None, place: Vector) -> bool:
         """Whether a product at ``place`` (3,) stands where the one that the hand was led to stood."""

@@ -67,6 +67,13 @@ _NEAR = 0.15
 #: A product that was seen last this far from the middle of the picture, degrees, left it on that side.
 _EDGE = 10.0
 
+#: A hand sent to a product farther than this from the middle of the picture, degrees across and down, soon leaves it;
+#: a product that is brought in is brought well in.
+_FRAME, _WELL_IN = (22.0, 16.0), 0.6
+
+#: So many turns are asked for to bring one in.
+_TURNS = 2
+
 #: A hand counts as in front of a product when it is so much nearer, and within this of the line of sight, metres.
 _BEFORE, _PALM = 0.08, 0.07
 
@@ -314,14 +321,18 @@ class Guide:
         self._said_in_phase = 0
         self._tour = Tour(self.settings.search_columns, self.settings.search_rows)
         self._absent_said = False
+        self._careful = self._framing = False
+        self._turns = 0
         self._candidates = Candidates(self.settings.refuse_for)
         self._progress = Progress()
         self._trying = False
         self._rest_at: _Rest | None = None
         self._grasp: Grasp | None = None
         self._asked_of_pack = 0
+        self._lifted_at = 0.0
         self._obstacle = ""
         self._last_place: npt.NDArray[np.float64] | None = None
+        self._seen_at = -math.inf
         self._spoken: dict[str, float] = {}
         self._last_topic = ""
 
@@ -369,14 +380,28 @@ class Guide:
         if self._awaited_hand(now_ns) is not None:
             return None
         product = _position(goal)
-        if self._hand is None:
+        if self._hand is None or self._out_of_frame(bearing):
             offset, stamp_ns = _camera_offset(bearing, product), sighting.stamp_ns
         else:
-            offset = _hand_offset(self._hand.xyz, bearing, product, self.settings.palm_standoff)
+            front = None if self._careful else _front(goal)
+            offset = _hand_offset(self._hand.xyz, bearing, product, self.settings.palm_standoff, front)
             stamp_ns = min(sighting.stamp_ns, self._hand.stamp_ns)
         if not (math.isfinite(offset.x) and math.isfinite(offset.y)):
             return None
         return _View(offset, stamp_ns, self._planner.choose)
+
+    def _out_of_frame(self, bearing: npt.NDArray[np.float64]) -> bool:
+        """Whether the product is so near the edge of the picture that a hand at it would soon be out of it.
+
+        A camera that was asked to turn to it, and does not, is left where it is.
+        """
+        across, down = (abs(math.degrees(math.atan2(v, bearing[2]))) for v in bearing[:2])
+        outward = max(across / _FRAME[0], down / _FRAME[1])
+        if outward <= _WELL_IN:
+            self._framing, self._turns = False, 0
+        elif outward > 1:
+            self._framing = True
+        return self._framing and self._turns < _TURNS
 
     def _goal(self, sighting: TargetSighting) -> TrackedProduct | None:
         """The product that the hand is led to: the one found, or one of two look-alikes once they are being tried."""
@@ -389,6 +414,8 @@ class Guide:
         goal = self._goal(sighting)
         if goal is not None:
             self._last_place = _position(goal)
+        if sighting.product is not None:
+            self._seen_at = self._stopwatch.seconds
         if sighting.decision is Decision.ABSENT and self._pacing.free(self._stopwatch.seconds - _GLANCE):
             self._tour.look()
 
@@ -482,6 +509,8 @@ class Guide:
         """What a change of phase puts an end to."""
         if before is Phase.CONTACT:
             self._rest_at = None
+        if before is Phase.WRONG_ITEM:
+            self._careful = True
         if phase is Phase.WRONG_ITEM and self._grasp is not None and self._grasp.doubted:
             self._candidates.refuse(self._grasp.product, now, self._grasp.verdict is Verdict.REFUTED)
         if phase not in (Phase.CONFIRM, Phase.WRONG_ITEM, Phase.STALE):
@@ -517,7 +546,10 @@ class Guide:
         if self._phase is not Phase.CONFIRM or self._grasp is None or sighting is None or hand is None:
             return
         if self._awaited_hand(now_ns) is None:
+            lifted = self._grasp.lifted
             self._grasp.look(sighting, hand.xyz, hand.stamp_ns)
+            if self._grasp.lifted and not lifted:
+                self._lifted_at = now
             self._follow(now, now_ns)
 
     # What to say of it
@@ -584,7 +616,7 @@ class Guide:
         if awaited is not None:
             return self._notice("hand_lost", "hand_lost") if asked or awaited > self.settings.hand_timeout else None
         if self._phase is Phase.CONFIRM:
-            return self._request()
+            return self._request(now, asked)
         if self._phase is Phase.CONTACT:
             return self._notice("contact", "contact") if settled >= self.settings.contact_settle else None
         view = self._view(now_ns)
@@ -595,8 +627,13 @@ class Guide:
         return _Saying(text, topic, self.settings.notice_every, self.settings.reaction, soon=True)
 
     def _scan(self, sighting: TargetSighting, settled: float, now: float) -> _Saying | None:
-        """The next turn of the camera, once this view was looked over or had its time."""
+        """The next turn of the camera, once this view was looked over or had its time.
+
+        A product that was seen in it a moment ago is waited for.
+        """
         settings = self.settings
+        if now - self._seen_at < settings.scan_every:
+            return None
         every = settings.absent_scan_every if self._absent_said else settings.scan_every
         since = now - self._spoken.get("scan", now - settled)
         if not self._tour.looked and since >= (every if self._said_in_phase else settings.search_settle):
@@ -622,10 +659,13 @@ class Guide:
         saying = self._notice(f"blocked.{self._obstacle or 'obstacle'}", "blocked")
         return replace(saying, pause=self.settings.reaction + _STEP_ASIDE)
 
-    def _request(self) -> _Saying:
-        """Take it; then, once it was lifted, how to hold it so that it can be told."""
+    def _request(self, now: float, asked: bool) -> _Saying | None:
+        """Take it; then, once it was lifted and looked at for a while, how to hold it so that it can be told."""
         grasp, settings = self._grasp, self.settings
         looks = self._asked_of_pack - 1
+        lifted = grasp is not None and grasp.lifted
+        if lifted and not asked and now < self._lifted_at + settings.confirm_every:
+            return None
         key = "confirm.lift" if looks < 0 or grasp is None or not grasp.lifted else _LOOKS[min(looks, len(_LOOKS) - 1)]
         again = settings.confirm_every if grasp is not None and grasp.lifted else settings.lift_again_after
         pause = settings.reaction + (_TAKE if key == "confirm.lift" else 0.0)
@@ -735,6 +775,7 @@ class Guide:
         lifted = self._grasp is not None and self._grasp.lifted
         self._asked_of_pack += saying.topic == "confirm" and (lifted or not self._asked_of_pack)
         self._trying = self._trying or saying.topic == "try"
+        self._turns += self._framing and saying.move is not None
         if saying.topic == "scan":
             self._tour.turn()
         self._absent_said = self._absent_said or saying.topic == "absent"
@@ -778,6 +819,12 @@ def _position(product: TrackedProduct) -> npt.NDArray[np.float64] | None:
     return xyz if xyz.shape == (3,) and np.isfinite(xyz).all() and xyz[2] > 0 else None
 
 
+def _front(product: TrackedProduct) -> tuple[float, float] | None:
+    """Half the width and height of a product's front, when they are known and finite."""
+    size = product.size
+    return None if size is None or not np.isfinite(size).all() else (size[0] / 2, size[1] / 2)
+
+
 def _camera_offset(bearing: npt.NDArray[np.float64], product: npt.NDArray[np.float64] | None) -> Offset:
     x, y = (math.degrees(math.atan2(value, bearing[2])) for value in bearing[:2])
     if product is None:
@@ -794,10 +841,11 @@ def _hand_offset(
     bearing: npt.NDArray[np.float64],
     product: npt.NDArray[np.float64] | None,
     standoff: float,
+    front: tuple[float, float] | None,
 ) -> Offset:
     """From the palm to its goal in front of the product; without the product's depth, at the depth of the hand."""
     if product is not None:
         x, y, z = (float(value) for value in product - hand)
-        return Offset("hand", x, y, z - standoff, _triple(product))
+        return Offset("hand", x, y, z - standoff, _triple(product), front)
     x, y = (float(value) for value in bearing[:2] / bearing[2] * max(hand[2], 0.0) - hand[:2])
     return Offset("hand", x, y, math.nan)

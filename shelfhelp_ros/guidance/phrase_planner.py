@@ -46,6 +46,12 @@ _LOOK, _THINK = 0.3, 0.2
 #: A palm this much deeper than its goal, metres, is among the packs; within this of the product's middle, before it.
 _DEEP, _HALF_WIDTH = 0.02, 0.06
 
+#: A hand this far within the edges of a front takes that pack and not its neighbour; the most that counts, metres.
+_EDGE, _WIDEST = 0.045, 0.08
+
+#: Before a front, metres: a palm may be measured so much deeper than its goal; whoever takes the pack reaches so far.
+_PRESSED, _REACHED = 0.12, 0.1
+
 _PAIRS: tuple[tuple[Axis, Axis], ...] = (("x", "y"), ("x", "z"), ("y", "z"))
 
 # Gauss-Hermite nodes and weights of a standard normal.
@@ -76,8 +82,13 @@ class PhrasePlanner:
         if self._arrived(offset):
             return None
         if self._asked is None or self._asked[0] != offset:
-            self._asked = offset, self._model.best(offset, self.gains, self._values)
+            self._asked = offset, self._model.best(self._left(offset), self.gains, self._values)
         return self._asked[1]
+
+    def _left(self, offset: Offset) -> Offset:
+        """What is left of an offset to be planned for: nothing along a sideways axis that is in line."""
+        across, down = (0.0 if axis in self._inside else getattr(offset, axis) for axis in ("x", "y"))
+        return replace(offset, x=across, y=down)
 
     def told(self, offset: Offset | None, move: Move | None) -> None:
         """Learn from where the hand came to rest after the sentence before this one."""
@@ -107,11 +118,25 @@ class PhrasePlanner:
     def _arrived(self, offset: Offset) -> bool:
         """Whether the hand is where it has to be. An axis once in line stays so until well beyond its tolerance."""
         for axis in AXES:
-            forward = axis == "z"
-            tolerance = self._settings.forward_tolerance if forward else self._settings.side_tolerance
-            limit = tolerance * (self._settings.leave_factor if axis in self._inside else 1.0)
-            (self._inside.add if abs(getattr(offset, axis)) <= limit else self._inside.discard)(axis)
+            factor = self._settings.leave_factor if axis in self._inside else 1.0
+            near, far = self._within(axis, offset)
+            inside = -near * factor <= getattr(offset, axis) <= far * factor
+            (self._inside.add if inside else self._inside.discard)(axis)
         return len(self._inside) == len(AXES)
+
+    def _within(self, axis: Axis, offset: Offset) -> tuple[float, float]:
+        """How far a hand may be to either side of its goal along an axis, and still take the product, metres.
+
+        Anywhere before the front of a large pack will do; there, a palm that seems to be in the pack is at it, and one
+        a little before it reaches it on taking it.
+        """
+        settings = self._settings
+        if axis == "z":
+            before = {"x", "y"} <= self._inside
+            return (_PRESSED, _REACHED) if before else (settings.forward_tolerance, settings.forward_tolerance)
+        half = 0.0 if offset.front is None else offset.front["xy".index(axis)]
+        limit = max(settings.side_tolerance, min(half - _EDGE, _WIDEST))
+        return limit, limit
 
 
 def _typical(gains: Gains) -> tuple[float, float]:

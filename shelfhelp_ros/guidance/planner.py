@@ -19,7 +19,7 @@ class Offset:
     ``reference`` hand: ``x, y, z`` are metres from where the palm is to where it has to stop, and ``z`` is NaN when the
     product's depth is unknown, in which case ``x`` and ``y`` hold only as directions. ``reference`` camera: ``x`` and
     ``y`` are degrees from the optical axis to the product, ``z`` its distance in metres or NaN. ``product`` is
-    where the product is from the camera, metres, where that is known.
+    where the product is from the camera, ``front`` half the width and height of its front, metres, if known.
     """
 
     reference: Literal["hand", "camera"]
@@ -27,6 +27,7 @@ class Offset:
     y: float
     z: float
     product: tuple[float, float, float] | None = None
+    front: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,9 @@ class GuidanceSettings:
     ambiguous_settle: float = _number(0.8, 0.0, 10.0, "this long unsure between look-alikes before it is said")
     contact_settle: float = _number(0.8, 0.0, 10.0, "this long at the product before the person is asked to hold still")
     lift_again_after: float = _number(5.0, 1.0, 60.0, "a pack that was not lifted is asked for again after this")
-    confirm_every: float = _number(3.0, 0.5, 60.0, "a lifted pack that cannot be told is asked to be turned after this")
+    confirm_every: float = _number(
+        2.0, 0.5, 60.0, "a lifted pack that cannot be told is to be held otherwise after this"
+    )
     instruction_price: float = _number(0.5, 0.0, 10.0, "seconds that sparing the person one more sentence is worth")
     touch_price: float = _number(4.0, 0.0, 60.0, "seconds that not touching a neighbour is worth")
     person: str = _name("", "who listens: how they move is kept under this name; empty: it is not kept")

@@ -72,6 +72,8 @@ def to_product(product: TrackedProduct) -> messages.TrackedProduct:
         message.has_position = True
         message.position = Point(x=x, y=y, z=z)
         message.position_covariance = np.asarray(product.position.covariance, np.float64).reshape(9)
+    if product.size is not None:
+        message.size = np.array(product.size, np.float32)
     return message
 
 
@@ -90,6 +92,7 @@ def from_product(message: messages.TrackedProduct) -> TrackedProduct:
         similarity=message.similarity,
         bearing=np.array([message.bearing.x, message.bearing.y, message.bearing.z]),
         position=position,
+        size=(float(message.size[0]), float(message.size[1])) if min(message.size) > 0 else None,
     )
 
 

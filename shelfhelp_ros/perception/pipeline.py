@@ -15,7 +15,7 @@ from shelfhelp_ros.catalogue.index import Index
 from shelfhelp_ros.catalogue.matching import Match, Matcher, Verification, reference_similarity
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, front_depth, position_at
+from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, front_depth, position_at, size_at
 from shelfhelp_ros.perception.detecting import Detecting
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
@@ -297,6 +297,7 @@ class Pipeline:
             return []
         similarities, ids = self._index.best_product(self._embeddings(shown))
         camera = self._camera(frame)
+        positions = [self._position(track, frame, camera) for track in shown]
         return [
             TrackedProduct(
                 track_id=track.track_id,
@@ -306,9 +307,10 @@ class Pipeline:
                 product_name=self._names.get(product_id, ""),
                 similarity=float(similarity) if product_id else 0.0,
                 bearing=camera.bearing(float(track.box[0] + track.box[2]) / 2, float(track.box[1] + track.box[3]) / 2),
-                position=self._position(track, frame, camera),
+                position=position,
+                size=None if position is None else size_at(track.box, float(position.xyz[2]), camera),
             )
-            for track, similarity, product_id in zip(shown, similarities, ids, strict=True)
+            for track, similarity, product_id, position in zip(shown, similarities, ids, positions, strict=True)
         ]
 
     def _position(self, track: Track, frame: Frame, camera: CameraModel) -> Position | None:

@@ -20,13 +20,15 @@ from shelfhelp_ros.simulation.racks import HALF_VIEW, TWIN, WANTED, Rack, Scene,
 
 NAME = "Oat drink"
 
-#: A pack that is seen: its middle in the optical frame (3,), and its index.
-Seen = tuple[Vector, int]
+#: A pack that is seen: its middle in the optical frame (3,), its index, and the size of its front (2,).
+Seen = tuple[Vector, int, Vector]
 
 #: Half the picture as tangents, less a margin for a product that is cut off.
 VIEW = HALF_VIEW - 0.05
 #: Half the width of a hand, metres; where a hand holds a pack, as a share of its height below the middle.
 _PALM, _GRIP = 0.045, 0.35
+#: How far the box about a pack is from its front, as the standard deviation of a logarithm: assumed.
+_SIZE_ERROR = 0.1
 #: A verdict holds until it is drawn anew, with this chance a frame: errors come in runs.
 _RENEWED = 0.3
 #: As in ``perception.watch``: seconds lost, seconds until absent, and the share of the picture that is another view.
@@ -50,6 +52,7 @@ class Perception:
         self.mistaken = self.doubted = False
         self._likelier_is_decoy = bool(rng.random() < 0.5)
         self._view_at, self._view_since = np.full(2, np.inf), 0.0
+        self._stretch = np.exp(_SIZE_ERROR * rng.standard_normal(2))
         self._held: HeldRun | None = None
         self._held_since, self._held_closer = 0.0, False
         self._spread = math.log(noise.latency_p95 / noise.latency) / 1.645
@@ -115,7 +118,7 @@ class Perception:
         said = self._held.at(now - self._held_since, hand.closer)
         shelf = rack.without(hand.held)
         middle = sees(hand.position - np.array([0.0, _GRIP * 2 * float(rack.halves[hand.held, 1]), 0.0]))
-        in_hand = middle, hand.held
+        in_hand = middle, hand.held, self._size(rack, hand.held)
         on_shelf = self._visible(shelf, WANTED, sees) if said.place == "wanted" else self._decoy(shelf, sees)
         seen, other = (in_hand, on_shelf) if said.place == "held" else (on_shelf, in_hand)
         if said.place == "nothing" or seen is None or said.decision not in (Decision.FOUND, Decision.AMBIGUOUS):
@@ -142,14 +145,19 @@ class Perception:
         return _sighting(decisions.get(verdict, Decision.SEARCHING))
 
     def _measured(self, seen: Seen) -> Seen:
-        point, pack = seen
-        return np.asarray(point + self._run.offset + self._run.jitter * self._rng.standard_normal(3)), pack
+        point, pack, size = seen
+        return np.asarray(point + self._run.offset + self._run.jitter * self._rng.standard_normal(3)), pack, size
 
     def _visible(self, rack: Rack, product: int, sees: Callable[[Vector], Vector]) -> Seen | None:
         """The pack of a product nearest to the camera's axis; None when none is in view."""
-        seen = [(sees(rack.point(int(pack))), int(pack)) for pack in np.flatnonzero(rack.products == product)]
+        packs = [int(pack) for pack in np.flatnonzero(rack.products == product)]
+        seen = [(sees(rack.point(pack)), pack, self._size(rack, pack)) for pack in packs]
         seen = [s for s in seen if s[0][2] > 0.1 and (np.abs(s[0][:2]) < VIEW * s[0][2]).all()]
         return min(seen, key=lambda s: float(math.hypot(s[0][0], s[0][1]) / s[0][2]), default=None)
+
+    def _size(self, rack: Rack, pack: int) -> Vector:
+        """How large a front is seen, width and height."""
+        return np.asarray(2 * rack.halves[pack] * self._stretch)
 
     def _decoy(self, rack: Rack, sees: Callable[[Vector], Vector]) -> Seen | None:
         """What is taken for the wanted product when something is: its near-duplicate, else the pack in the middle."""
@@ -172,7 +180,9 @@ def _sighting(decision: Decision, product: Seen | None = None, runner_up: Seen |
     return TargetSighting(0, "camera", "wanted", NAME, decision, 0.95, seen, other)
 
 
-def _product(xyz: Vector, pack: int) -> TrackedProduct:
+def _product(xyz: Vector, pack: int, size: Vector) -> TrackedProduct:
     box = np.zeros(4, np.float32)
     position = Position(xyz, np.eye(3) * 1e-4)
-    return TrackedProduct(pack, box, 0.9, "wanted", NAME, 0.9, xyz / np.linalg.norm(xyz), position)
+    towards = xyz / np.linalg.norm(xyz)
+    width, height = (float(v) for v in size)
+    return TrackedProduct(pack, box, 0.9, "wanted", NAME, 0.9, towards, position, (width, height))

@@ -66,7 +66,8 @@ class Rack:
         return replace(self, middles=middles)
 
     def slide(self, point: Vector, shift: Vector) -> tuple[Vector, int | None]:
-        """Move a fingertip (3,) by a short ``shift``, axis by axis, as far as nothing is in its way.
+        """Move a fingertip (3,) by a short ``shift``, axis by axis, as far as nothing is in its way: towards the person
+        nothing ever is.
 
         Returns where it ends, and the index of the pack that it touches.
         """
@@ -78,7 +79,7 @@ class Rack:
             tried = reached.copy()
             tried[axis] = goal[axis]
             hit = self._inside(tried)
-            if hit is None:
+            if hit is None or (axis == 2 and shift[2] < 0):
                 reached = tried
             else:
                 touched = hit

@@ -24,13 +24,13 @@ SHELF, AT_SHELF = (0.1, 0.05, 0.6), (0.1, 0.05, 0.57)
 UP, UP_HAND = (0.0, 0.0, 0.35), (0.0, 0.1, 0.34)
 
 
-def product(xyz, name=NAME, bearing=None, depth=True):
+def product(xyz, name=NAME, bearing=None, depth=True, size=None):
     """A tracked product at a point of the optical frame."""
     xyz = np.asarray(xyz, float)
     with np.errstate(all="ignore"):
         towards = xyz / np.linalg.norm(xyz) if bearing is None else np.asarray(bearing, float)
     position = Position(xyz, np.eye(3) * 1e-4) if depth else None
-    return TrackedProduct(1, np.array([0, 0, 10, 10], np.float32), 0.9, name, name, 0.9, towards, position)
+    return TrackedProduct(1, np.array([0, 0, 10, 10], np.float32), 0.9, name, name, 0.9, towards, position, size)
 
 
 def sighting(stamp_ns, decision, seen=None, probability=0.95, runner_up=None, name=NAME, target_id="flakes", **more):

@@ -167,7 +167,10 @@ def test_never_the_wrong_way(episodes):
     for episode in episodes:
         for instruction, offset in episode.directions:
             move = understood(instruction.text)
-            assert move is not None, instruction.text
+            if move is None:
+                # This camera stands still; it is asked to turn at most twice.
+                assert instruction.text.startswith(("Turn", "Point the camera")), instruction.text
+                continue
             axis = "xyz".index(instruction.axis)
             assert np.sign(move[axis]) == np.sign(offset[axis]) or abs(offset[axis]) < 0.02, instruction.text
             assert instruction.distance == pytest.approx(offset[axis], abs=0.12)

@@ -20,8 +20,10 @@ def product(xyz: tuple[float, float, float], track_id: int) -> TrackedProduct:
     return TrackedProduct(track_id, box, 0.9, "oats", "Oats", 0.9, point / np.linalg.norm(point), position)
 
 
-def sighting(xyz: tuple[float, float, float], track_id: int, probability: float = 0.9) -> TargetSighting:
-    return TargetSighting(0, "camera", "oats", "Oats", Decision.FOUND, probability, product(xyz, track_id))
+def sighting(
+    xyz: tuple[float, float, float], track_id: int, probability: float = 0.9, decision: Decision = Decision.FOUND
+) -> TargetSighting:
+    return TargetSighting(0, "camera", "oats", "Oats", decision, probability, product(xyz, track_id))
 
 
 def verdict(seen: TargetSighting, known: bool = True, doubted: bool = False) -> Verdict | None:
@@ -33,8 +35,10 @@ def verdict(seen: TargetSighting, known: bool = True, doubted: bool = False) -> 
 
 
 def test_a_known_pack_that_is_gone_from_its_place_was_taken() -> None:
-    """Perception goes on looking at the next facing, which is another track at another place."""
+    """Perception goes on looking at the next facing, which is another track at another place; or at two of them, each
+    as likely as a confirmation needs."""
     assert verdict(sighting((0.08, 0.0, 0.72), 2)) is Verdict.CONFIRMED
+    assert verdict(sighting((0.08, 0.0, 0.72), 2, decision=Decision.AMBIGUOUS)) is Verdict.CONFIRMED
 
 
 @pytest.mark.parametrize(
@@ -42,9 +46,12 @@ def test_a_known_pack_that_is_gone_from_its_place_was_taken() -> None:
     [
         (sighting((0.0, 0.0, 0.72), 1), True, False, Verdict.REFUTED),  # it stays where it was
         (sighting((0.05, 0.0, 0.72), 1), True, False, Verdict.REFUTED),  # the camera swayed
+        (sighting((0.15, 0.0, 0.72), 1), True, False, None),  # somebody moved it: what was taken is another one
         (sighting((0.08, 0.0, 0.72), 2), False, False, None),  # nobody was sure of it before it was taken
         (sighting((0.08, 0.0, 0.72), 2, 0.5), True, False, None),  # nor is anybody now
         (sighting((0.08, 0.0, 0.72), 2), True, True, Verdict.REFUTED),  # its look-alike stays on the shelf
+        (sighting((0.08, 0.0, 0.72), 2, 0.5, Decision.AMBIGUOUS), True, False, Verdict.REFUTED),  # two look alike
+        (sighting((0.08, 0.0, 0.72), 2, decision=Decision.AMBIGUOUS), False, False, Verdict.REFUTED),
     ],
 )
 def test_what_else_is_seen_on_the_shelf_confirms_nothing(

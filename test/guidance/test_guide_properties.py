@@ -156,28 +156,29 @@ class Oracle:
         if not back and not forth:
             return None
         assert back != forth
-        ways = {way for frame in self.fresh_frames() for way in self.ways(frame, axis)}
+        turns = instruction.text.startswith(("Turn", "Point"))
+        ways = {way for frame in self.fresh_frames() for way in self.ways(frame, axis, turns)}
         assert any((way > 0) == forth for way in ways), f"{instruction.text!r} though the ways are {ways}"
         return forth
 
-    def ways(self, frame: TargetSighting, axis: int) -> Iterator[float]:
+    def ways(self, frame: TargetSighting, axis: int, turns: bool) -> Iterator[float]:
         """Where the product of one frame, or either of two look-alikes that are being tried, lies along an axis."""
         trying = any("Let us try one" in text for text in self.texts)
         if frame.decision is Decision.FOUND or (frame.decision is Decision.AMBIGUOUS and trying):
-            yield from self.ways_to(frame.product, axis)
+            yield from self.ways_to(frame.product, axis, turns)
         if trying or any("not it" in text or "cannot tell" in text for text in self.texts):
-            yield from self.ways_to(frame.runner_up, axis)
+            yield from self.ways_to(frame.runner_up, axis, turns)
 
-    def ways_to(self, goal: TrackedProduct | None, axis: int) -> Iterator[float]:
-        """From the hand, or from the camera when there is none."""
+    def ways_to(self, goal: TrackedProduct | None, axis: int, turns: bool) -> Iterator[float]:
+        """From the hand, or from the camera when there is none, or when it is the camera that ``turns``."""
         if goal is None:
             return
         bearing = np.asarray(goal.bearing, float)
         if not np.isfinite(bearing).all() or bearing[2] <= 0:
             return
-        if self.hand_seen is None or self.hand_was_old:
+        if turns or self.hand_seen is None or self.hand_was_old:
             yield float(bearing[axis])
-        if self.hand_seen is None or not self.fresh(*self.hand_seen[:2]):
+        if turns or self.hand_seen is None or not self.fresh(*self.hand_seen[:2]):
             return
         hand, position = self.hand_seen[2], goal.position
         if position is not None and np.isfinite(position.xyz).all() and position.xyz[2] > 0:
@@ -201,13 +202,16 @@ class Oracle:
 
     def stands_beside(self, frame: TargetSighting) -> bool:
         """Whether a further pack of the product is seen: one was found as surely before, at another place."""
+        if frame.product is None or frame.product.position is None:
+            return False
         here = frame.product.position.xyz
-        return is_sure(frame) and any(np.linalg.norm(place - here) >= 0.035 for place in self.sure_places)
+        return frame.probability >= 0.7 and any(np.linalg.norm(place - here) >= 0.035 for place in self.sure_places)
 
     def may_be_it(self, frame: TargetSighting) -> bool:
         if frame.verified is Verified.NO:
             return False
         sure = frame.probability >= 0.7 and (frame.decision is Decision.FOUND or frame.verified is Verified.YES)
+        sure = sure or (frame.decision is Decision.AMBIGUOUS and self.stands_beside(frame))
         refuted = any("That is not it" in text for text in self.texts)
         return sure or (refuted and frame.decision in (Decision.FOUND, Decision.AMBIGUOUS))
 
@@ -240,7 +244,8 @@ probability = st.one_of(st.sampled_from([0.95, 0.7, 0.69, math.nan]), st.floats(
 def frames(draw):
     """A sighting by age: mostly sane, sometimes with numbers that no camera gives."""
     xyz = draw(point)
-    seen = draw(st.one_of(st.none(), st.builds(product, st.just(xyz), depth=st.booleans())))
+    size = st.one_of(st.none(), st.tuples(coordinate, coordinate))
+    seen = draw(st.one_of(st.none(), st.builds(product, st.just(xyz), depth=st.booleans(), size=size)))
     if seen is None and draw(st.booleans()):
         seen = product((0.1, 0.0, 0.6), bearing=draw(point))
     other = draw(st.one_of(st.none(), st.builds(product, point, st.sampled_from(["Bran", NAME, ""]))))

@@ -30,15 +30,19 @@ def halves(move):
     return [move] if move.then is None else [move, move.then]
 
 
-@given(metres, metres, metres, st.sampled_from(["imperial", "metric"]))
+fronts = st.none() | st.tuples(st.floats(0.02, 0.3), st.floats(0.02, 0.3))
+
+
+@given(metres, metres, metres, fronts, st.sampled_from(["imperial", "metric"]))
 @settings(deadline=None, max_examples=60)
-def test_every_half_goes_towards_the_product_and_is_heard_as_meant(x, y, z, units):
+def test_every_half_goes_towards_the_product_and_is_heard_as_meant(x, y, z, front, units):
     """Whatever the offset: silence only at the goal, ways that lead there, and words that say them."""
-    offset = Offset("hand", x, y, z)
+    offset = Offset("hand", x, y, z, front=front)
     move = planner(units=units).choose(offset)
     if move is None:
-        assert max(abs(x), abs(y)) <= SETTINGS.side_tolerance
-        assert abs(z) <= SETTINGS.forward_tolerance
+        for off, half in zip((x, y), front or (0.0, 0.0), strict=True):
+            assert abs(off) <= max(SETTINGS.side_tolerance, half - 0.04)
+        assert -0.12 <= z <= 0.1
         return
     text = direction(move, offset, PHRASES, units)
     heard = movements_asked_for(text)
@@ -87,6 +91,31 @@ def test_a_hand_among_the_packs_is_drawn_back_before_it_goes_sideways():
     """Sweeping along the fronts would take the neighbours with it."""
     move = planner().choose(Offset("hand", 0.25, 0.0, -0.1))
     assert (move.axis, move.positive, move.then) == ("z", False, None)
+
+
+@pytest.mark.parametrize(
+    ("offset", "arrived"),
+    [
+        (Offset("hand", 0.055, 0.0, 0.0), False),
+        (Offset("hand", 0.055, 0.0, 0.0, front=(0.03, 0.1)), False),
+        (Offset("hand", 0.055, 0.0, 0.0, front=(0.11, 0.03)), True),
+        (Offset("hand", 0.0, 0.055, 0.0, front=(0.03, 0.11)), True),
+        (Offset("hand", 0.15, 0.0, 0.0, front=(0.5, 0.5)), False),
+        (Offset("hand", 0.0, 0.0, -0.1), True),
+        (Offset("hand", 0.0, 0.0, 0.09), True),
+        (Offset("hand", 0.055, 0.0, 0.09), False),
+        (Offset("hand", 0.055, 0.0, -0.1), False),
+    ],
+)
+def test_anywhere_before_a_large_front_will_do(offset, arrived):
+    """A hand before the pack has arrived, and one that seems to be in it touches it; beside it, it has not."""
+    assert (planner().choose(offset) is None) is arrived
+
+
+def test_nothing_is_said_of_an_axis_that_is_in_line():
+    """Before a wide pack only the way forward is left."""
+    move = planner().choose(Offset("hand", 0.05, 0.02, 0.3, front=(0.12, 0.12)))
+    assert [half.axis for half in halves(move)] == ["z"]
 
 
 def test_far_reachers_are_told_less():
