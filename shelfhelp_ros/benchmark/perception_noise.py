@@ -2,8 +2,8 @@
 
 ``python -m shelfhelp_ros.benchmark.perception_noise FILE`` renders shelves, runs the whole pipeline on them and writes
 a YAML file for ``simulation.perception_noise``: one line a run, with its verdicts and position errors. Latency comes
-from ``shelfhelp bench --json BENCH``, over ROS. ``--held`` measures only what is said of a pack in the hand, with the
-second look, and puts that into the FILE that is there.
+from ``shelfhelp bench --json BENCH``, over ROS; ``--latency`` only takes that into the FILE that is there. ``--held``
+measures only what is said of a pack in the hand, with the second look, and puts that into it.
 """
 
 from __future__ import annotations
@@ -226,15 +226,13 @@ def _row(run: _Run) -> dict[str, Any]:
     }
 
 
-def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float]:
-    """Latency from stamp to target and updates a second of one case of ``shelfhelp bench --json``."""
+def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float | str]:
+    """Latency from stamp to target and updates a second of one case of ``shelfhelp bench --json``, and its commit."""
     try:
-        row = next(
-            row
-            for row in json.loads(bench.read_text(encoding="utf-8"))["ros"]
-            if row["size"] == size and row["in view"] == in_view
-        )
+        found = json.loads(bench.read_text(encoding="utf-8"))
+        row = next(row for row in found["ros"] if row["size"] == size and row["in view"] == in_view)
         return {
+            "commit": str(found["commit"]),
             "median_ms": float(row["target p50"]),
             "p95_ms": float(row["target p95"]),
             "updates_a_second": float(row["updates/s"]),
@@ -249,16 +247,23 @@ def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float]:
 @click.option(
     "--held", is_flag=True, help="Measure only packs in the hand, and put them into the OUTPUT that is there."
 )
+@click.option(
+    "--latency", "latency_only", is_flag=True, help="Take only BENCH's latency into the OUTPUT that is there."
+)
 @click.option("--shelves", type=click.IntRange(1), default=6, show_default=True, help="Shelves a situation, distance.")
 @click.option("--models", type=click.Path(path_type=Path), help="Folder with the networks.")
-def main(output: Path, bench: Path | None, held: bool, shelves: int, models: Path | None) -> None:
+def main(output: Path, bench: Path | None, held: bool, latency_only: bool, shelves: int, models: Path | None) -> None:
     """Measure perception on rendered shelves and write its errors to OUTPUT."""
     if held:
-        _add_held(output, models)
+        detector, encoder = Detector.load(models), Encoder.load(models)
+        _write(output, {**_there(output), **_measure_held(detector, encoder, Verifier.load(models))})
         return
     if bench is None:
         raise click.UsageError("give --bench FILE, or --held")
     latency = latency_of(bench, *CASE)
+    if latency_only:
+        _write(output, {**_there(output), "latency": latency})
+        return
     at_start = commit()
     detector, encoder = Detector.load(models), Encoder.load(models)
     cases = [(situation, distance) for situation in SITUATIONS for distance in DISTANCES]
@@ -284,13 +289,12 @@ def main(output: Path, bench: Path | None, held: bool, shelves: int, models: Pat
     _write(output, {**facts, "runs": rows, **_measure_held(detector, encoder, Verifier.load(models))})
 
 
-def _add_held(output: Path, models: Path | None) -> None:
+def _there(output: Path) -> dict[str, Any]:
+    """What was measured before."""
     try:
-        before = dict(yaml.safe_load(output.read_text(encoding="utf-8")))
+        return dict(yaml.safe_load(output.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        raise click.UsageError(f"{output} is no file of measurements; measure without --held first") from error
-    found = _measure_held(Detector.load(models), Encoder.load(models), Verifier.load(models))
-    _write(output, {**before, **found})
+        raise click.UsageError(f"{output} is no file of measurements; measure everything first") from error
 
 
 def _measure_held(detector: Detector, encoder: Encoder, verifier: Verifier) -> dict[str, Any]:
