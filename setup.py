@@ -102,6 +102,7 @@ EXTRAS = {
         "pyserial>=3.5,<4",
         "pytest>=8,<10",
         "pytest-rerunfailures>=14,<17",
+        "pytest-xdist>=3.6,<4",
         "pytest-timeout>=2.3,<3",
         "ruff>=0.9,<0.18",
         "setuptools>=64,<80",

@@ -8,15 +8,24 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+if WORKERS := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    # Tests side by side share the cores; read by PyTorch and OpenBLAS when they are imported.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
 #: What runs in real time, with other processes or a voice: a machine that is shared may stall it for a moment.
 IN_REAL_TIME = ("ros", "faults", "feedback")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test in real time is broken when it fails three times; each failure is reported."""
+    """A test in real time is broken when it fails three times; each failure is reported.
+
+    Side by side (``-n``) these run in one process, one after the other, and the tests of any other file together.
+    """
     for item in items:
-        if item.path.relative_to(REPOSITORY / "test").parts[0] in IN_REAL_TIME:
+        place = item.path.relative_to(REPOSITORY / "test")
+        real_time = place.parts[0] in IN_REAL_TIME
+        if real_time:
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
+        item.add_marker(pytest.mark.xdist_group("in real time" if real_time else str(place)))
 
 
 @pytest.fixture(scope="session")
