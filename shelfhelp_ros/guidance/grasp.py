@@ -16,6 +16,9 @@ Vector = npt.NDArray[np.float64]
 _SAME_PLACE = 0.06
 _SAME_PLACE_OF_OTHER = 0.035
 
+#: A hand that is deeper than this, metres, than where it was led to reaches into the shelf.
+_DEEPER = 0.02
+
 
 class Verdict(Enum):
     """What the looks at the hand say by now."""
@@ -37,7 +40,8 @@ class _Sign(Enum):
 
 
 class Grasp:
-    """Follows one pack from the hand's arrival: it counts as taken once the hand has gone ``lift_distance`` from there.
+    """Follows one pack from the hand's arrival: it counts as taken once the hand has gone ``lift_distance`` from there,
+    to any side but into the shelf.
 
     Each look has to rest on a sighting and a hand position of its own. A pack that was one of two look-alikes
     (``doubted``) needs a second look that says yes, or has to be the likelier one after the other was in the hand
@@ -77,7 +81,7 @@ class Grasp:
 
     def look(self, sighting: TargetSighting, hand: Vector, hand_ns: int) -> None:
         """Take in one fresh sighting and the palm's position (3,) of ``hand_ns``."""
-        self.lifted = self.lifted or float(np.linalg.norm(hand - self.home)) >= self._settings.lift_distance
+        self.lifted = self.lifted or self._brings(hand)
         if not self.lifted or hand_ns == self._hand_ns or sighting.verified is Verified.PENDING:
             return
         self._hand_ns = hand_ns
@@ -113,6 +117,11 @@ class Grasp:
         if self.doubted:
             return _Sign.LIKELIER_OF_TWO if self.compared else None
         return _Sign.LOOKS_RIGHT if sure and found else None
+
+    def _brings(self, hand: Vector) -> bool:
+        """Whether the hand has come away with something, and not gone on into the shelf."""
+        farther = float(hand[2] - self.home[2]) > _DEEPER
+        return not farther and float(np.linalg.norm(hand - self.home)) >= self._settings.lift_distance
 
     def _sure(self, sighting: TargetSighting) -> bool:
         """Whether a product is likely enough to be confirmed; of look-alikes none is, of several facings each."""

@@ -29,8 +29,7 @@ Record = dict[str, Any]
 PLANNER = "phrase_planner"
 #: Searches that one person does one after the other; what the planner learns of them is kept.
 SEARCHES = 5
-#: For perception that is as slow as the one that is simulated: see ``perception_noise.yaml``.
-SLOW_CAMERA = GuidanceSettings(stale_after=0.8)
+USUAL = GuidanceSettings()
 
 
 @dataclass(frozen=True)
@@ -38,14 +37,14 @@ class Baseline:
     """A planner to compare with, and the settings with which it does best."""
 
     planner: Callable[..., Planner]
-    settings: GuidanceSettings = SLOW_CAMERA
+    settings: GuidanceSettings = USUAL
 
 
 BASELINES = {
     "worst_axis_first": Baseline(WorstAxisFirst),
     "greedy_phrase": Baseline(GreedyPhrase),
     "shelfhelp_discrete": Baseline(FewestPhrases),
-    "continuous_words": Baseline(ContinuousWords, replace(SLOW_CAMERA, repeat_after=0.0)),
+    "continuous_words": Baseline(ContinuousWords, replace(USUAL, repeat_after=0.0)),
 }
 
 
@@ -107,7 +106,7 @@ def searches(
     noise, phrases = _shared()
     person = draw_person(POPULATIONS[settings.people], settings.seed, number)
     baseline = BASELINES.get(name)
-    guidance = baseline.settings if baseline else SLOW_CAMERA
+    guidance = baseline.settings if baseline else USUAL
     made: list[PhrasePlanner] = []
 
     def learning(settings: GuidanceSettings, phrases: Phrases) -> Planner:

@@ -29,8 +29,9 @@ VIEW = HALF_VIEW - 0.05
 _PALM, _GRIP = 0.045, 0.35
 #: How far the box about a pack is from its front, as the standard deviation of a logarithm: assumed.
 _SIZE_ERROR = 0.1
-#: A verdict holds until it is drawn anew, with this chance a frame: errors come in runs.
-_RENEWED = 0.3
+#: A verdict holds until it is drawn anew, with this chance in the time (seconds) between two measured frames: errors
+#: come in runs.
+_RENEWED, _MEASURED_EVERY = 0.3, 0.2
 #: As in ``perception.watch``: seconds lost, seconds until absent, and the share of the picture that is another view.
 _LOST_FOR, _ABSENT_AFTER, _NEW_VIEW = 10.0, 3.0, 0.4
 
@@ -79,7 +80,7 @@ class Perception:
         if looked_at is None:
             return self._unseen(now)
         covered = wanted is not None and _covers(sees(hand.position), wanted[0])
-        verdict = self._drawn(covered)
+        verdict = self._drawn(covered, seconds)
         first = self._run.first_found
         if self.found_at is None and verdict in ("found", "wrong") and (first is None or self._in_view < first):
             verdict = "absent" if first is None else "searching"
@@ -87,8 +88,10 @@ class Perception:
             verdict = "searching"
         return self._said(verdict, wanted, decoy, now)
 
-    def _drawn(self, covered: bool) -> str:
-        if not self._verdict or covered != self._covered or self._rng.random() < _RENEWED:
+    def _drawn(self, covered: bool, seconds: float) -> str:
+        """The verdict now, ``seconds`` after the last."""
+        renewed = 1 - (1 - _RENEWED) ** (seconds / _MEASURED_EVERY)
+        if not self._verdict or covered != self._covered or self._rng.random() < renewed:
             self._verdict = (self._run.covered if covered else self._run.clear).draw(self._rng)
         self._covered = covered
         return self._verdict

@@ -41,6 +41,16 @@ def test_a_known_pack_that_is_gone_from_its_place_was_taken() -> None:
     assert verdict(sighting((0.08, 0.0, 0.72), 2, decision=Decision.AMBIGUOUS)) is Verdict.CONFIRMED
 
 
+def test_a_hand_that_goes_on_into_the_shelf_has_taken_nothing() -> None:
+    """The product was moved aside as the hand reached for it, and is near the palm that gropes where it stood."""
+    grasp = Grasp(GuidanceSettings(), HOME, product((0.0, 0.0, 0.72), 1), False, known=True)
+    groping = np.asarray(HOME) + np.array([0.02, 0.0, 0.15])
+    for look in range(10):
+        grasp.look(sighting((0.15, 0.0, 0.72), 1), groping, look)
+    assert not grasp.lifted
+    assert grasp.verdict is None
+
+
 @pytest.mark.parametrize(
     ("seen", "known", "doubted", "expected"),
     [
