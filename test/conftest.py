@@ -15,6 +15,7 @@ if WORKERS := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
 IN_REAL_TIME = ("ros", "faults", "feedback")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test in real time is broken when it fails three times; each failure is reported.
 

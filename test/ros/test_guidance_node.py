@@ -31,7 +31,7 @@ from shelfhelp_ros.sightings import Decision, Position, Sightings, TrackedProduc
 from shelfhelp_ros.sightings import TargetSighting as Sighting
 
 SHELF = [1, 2, 3, 4, 5, 6, 7, 8]
-NEAR = np.array([0.3, 0.0, 0.7])
+NEAR = np.array([0.25, 0.0, 0.7])
 HELD_BELOW = np.array([0.0, 0.1, 0.0])
 
 
@@ -108,7 +108,7 @@ def test_a_direction_carries_the_stamp_it_rests_on_and_holds_for_300_ms(world: W
     assert stamp in stamps
     assert said.header.frame_id == FRAME
     assert from_time(said.valid_until) - stamp == 300_000_000
-    assert said.distance == pytest.approx(0.3, abs=0.02)
+    assert said.distance == pytest.approx(0.25, abs=0.02)
     assert said.phase == "aim"
     assert "right" in said.text.lower()
 
@@ -199,7 +199,7 @@ def test_where_am_i_tells_phase_place_and_what_is_in_view(world: World) -> None:
         answers.append(client.where_am_i().message)
 
     until(
-        lambda: any("right about a foot" in a and "Among them Tea." in a for a in answers),
+        lambda: any("right 10 inches" in a and "Among them Tea." in a for a in answers),
         ask,
         "an answer with a place",
     )
