@@ -26,7 +26,7 @@ demo:
 
 test:
 	@scripts/setup test
-	@$(PYTHON_VENV) -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(PYTHON_VENV) -m pytest $(ARGS)
 
 lint:
 	@scripts/setup test
