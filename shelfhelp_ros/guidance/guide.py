@@ -178,7 +178,8 @@ class Guide:
         return self._target_name
 
     def distance(self, now_ns: int) -> float:
-        """Metres from the palm (without a hand, from the camera) to the product; NaN when not known at present."""
+        """Metres to the product from the palm; from the camera without a hand, or while the product is brought into the
+        picture. NaN when not known at present."""
         view = self._view(now_ns) if self._phase in ACTIVE else None
         if view is None:
             return math.nan
