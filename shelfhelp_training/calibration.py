@@ -186,14 +186,13 @@ def calibrate(kinds: Kinds, fitted_on: str) -> Calibration:
 
 
 def require_sense(calibration: Calibration) -> Calibration:
-    """The calibration, if it says what any must: the likelier the more alike.
-
-    Raises ShelfHelpError otherwise: so few searches tell nothing, and the least alike would look certain.
+    """The calibration, if it says what any must: the likelier the more alike, and not the likelier the more there are
+    to be taken for it. Raises ShelfHelpError otherwise: so few searches tell nothing, and every match looks certain.
     """
-    similarity = calibration.coefficients[FEATURES[0]]
-    if similarity <= 0:
+    similarity, crowd = (calibration.coefficients[name] for name in FEATURES)
+    if similarity <= 0 or crowd > 0:
         raise ShelfHelpError(
-            f"the fitted calibration makes no sense (similarity {similarity:g}): there are "
+            f"the fitted calibration makes no sense (similarity {similarity:g}, log_in_view {crowd:g}): there are "
             "too few searches, or the encoder tells nothing yet; give more held-out products and photographs"
         )
     return calibration

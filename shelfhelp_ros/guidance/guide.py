@@ -667,8 +667,8 @@ class Guide:
         lifted = grasp is not None and grasp.lifted
         if lifted and not asked and now < self._lifted_at + settings.confirm_every:
             return None
-        key = "confirm.lift" if looks < 0 or grasp is None or not grasp.lifted else _LOOKS[min(looks, len(_LOOKS) - 1)]
-        again = settings.confirm_every if grasp is not None and grasp.lifted else settings.lift_again_after
+        key = _LOOKS[min(looks, len(_LOOKS) - 1)] if lifted and looks >= 0 else "confirm.lift"
+        again = settings.confirm_every if lifted else settings.lift_again_after
         pause = settings.reaction + (_TAKE if key == "confirm.lift" else 0.0)
         return replace(self._notice(key, "confirm"), again_after=again, pause=pause)
 

@@ -205,13 +205,12 @@ class Oracle:
         if frame.product is None or frame.product.position is None:
             return False
         here = frame.product.position.xyz
-        return frame.probability >= 0.7 and any(np.linalg.norm(place - here) >= 0.035 for place in self.sure_places)
+        return is_sure(frame) and any(np.linalg.norm(place - here) >= 0.035 for place in self.sure_places)
 
     def may_be_it(self, frame: TargetSighting) -> bool:
         if frame.verified is Verified.NO:
             return False
         sure = frame.probability >= 0.7 and (frame.decision is Decision.FOUND or frame.verified is Verified.YES)
-        sure = sure or (frame.decision is Decision.AMBIGUOUS and self.stands_beside(frame))
         refuted = any("That is not it" in text for text in self.texts)
         return sure or (refuted and frame.decision in (Decision.FOUND, Decision.AMBIGUOUS))
 

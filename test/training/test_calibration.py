@@ -206,10 +206,10 @@ def test_a_reference_is_not_judged_on_its_own_photo() -> None:
     assert of_b.other.tolist() == [16, 21]
 
 
-@pytest.mark.parametrize(("similarity", "sensible"), [(14, True), (-2, False)])
-def test_a_calibration_without_sense_is_refused(similarity: float, sensible: bool) -> None:
-    """With a handful of searches the least alike could look certain."""
-    fitted = Calibration({"similarity": similarity, "log_in_view": -0.7}, -7.0, {}, "three photos")
+@pytest.mark.parametrize(("similarity", "crowd", "sensible"), [(14, -0.7, True), (14, 0.3, False), (-2, -0.7, False)])
+def test_a_calibration_without_sense_is_refused(similarity: float, crowd: float, sensible: bool) -> None:
+    """With a handful of searches every match would look certain."""
+    fitted = Calibration({"similarity": similarity, "log_in_view": crowd}, -7.0, {}, "three photos")
     if sensible:
         assert require_sense(fitted) is fitted
     else:
