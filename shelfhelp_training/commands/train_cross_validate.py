@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from shelfhelp_training.commands.train_find_lr import PASSED_ON
+from shelfhelp_training.commands.train_find_lr import PASSED_ON, RUNS
 
 
 @click.command("cross-validate", context_settings=PASSED_ON)
@@ -18,13 +18,7 @@ from shelfhelp_training.commands.train_find_lr import PASSED_ON
 )
 @click.option("--folds", default=5, show_default=True, help="Folds 0, 1, … to go through.")
 @click.option("--name", default="folds", show_default=True, help="The run's name; the folds are folders in it.")
-@click.option(
-    "--runs",
-    default="runs",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder of all runs, METHOD/NAME.",
-)
+@RUNS
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def command(method: str, config: Path, folds: int, name: str, runs: Path, arguments: tuple[str, ...]) -> None:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 
 PASSED_ON = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
+RUNS = click.option(
+    "--runs",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder of all runs, METHOD/NAME.",
+)
 
 
 @click.command("find-lr", context_settings=PASSED_ON)

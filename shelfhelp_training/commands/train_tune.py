@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from shelfhelp_training.commands.train_find_lr import PASSED_ON
+from shelfhelp_training.commands.train_find_lr import PASSED_ON, RUNS
 
 SEARCHED = ("model.learning_rate=log:1e-5:1e-1",)
 
@@ -25,13 +25,7 @@ SEARCHED = ("model.learning_rate=log:1e-5:1e-1",)
 @click.option("--monitor", default="", help="Figure to improve; the method's own by default.")
 @click.option("--mode", type=click.Choice(["min", "max"]), help="Whether less or more of --monitor is better.")
 @click.option("--name", default="tune", show_default=True, help="The search's name; its trials are folders in it.")
-@click.option(
-    "--runs",
-    default="runs",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Folder of all runs, METHOD/NAME.",
-)
+@RUNS
 @click.option("--seed", default=0, show_default=True, help="Of the search.")
 @click.option("--prune/--no-prune", default=True, show_default=True, help="Stop trials that fall behind the median.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
