@@ -12,9 +12,8 @@ from shelfhelp_ros.sightings import Decision, TargetSighting, TrackedProduct, Ve
 
 Vector = npt.NDArray[np.float64]
 
-#: Two places nearer to each other than this, metres, are one: of one track, and of two, which stand side by side.
+#: Two places nearer to each other than this, metres, are one: the camera sways, and facings are wider.
 _SAME_PLACE = 0.06
-_SAME_PLACE_OF_OTHER = 0.035
 
 #: A hand that is deeper than this, metres, than where it was led to reaches into the shelf.
 _DEEPER = 0.02
@@ -102,7 +101,7 @@ class Grasp:
             return None
         found = sighting.decision is Decision.FOUND
         sure = self._sure(sighting)
-        at_its_place = self._at_its_place(sighting.product, place)
+        at_its_place = self._at_its_place(place)
         if float(np.linalg.norm(place - hand)) > self._settings.held_within:
             if self.doubted or at_its_place:
                 return _Sign.STILL_ON_SHELF if found else _Sign.RATHER_ON_SHELF
@@ -127,12 +126,10 @@ class Grasp:
         """Whether a product is likely enough to be confirmed; of look-alikes none is, of several facings each."""
         return sighting.probability >= self._settings.confirm_probability
 
-    def _at_its_place(self, product: TrackedProduct | None, place: Vector) -> bool:
+    def _at_its_place(self, place: Vector) -> bool:
         """Whether a product at ``place`` (3,) stands where the one that the hand was led to stood."""
         stood = _place(self.product)
-        same = product is not None and product.track_id == self.product.track_id
-        near = _SAME_PLACE if same else _SAME_PLACE_OF_OTHER
-        return stood is not None and float(np.linalg.norm(place - stood)) < near
+        return stood is not None and float(np.linalg.norm(place - stood)) < _SAME_PLACE
 
 
 def _place(product: TrackedProduct | None) -> Vector | None:

@@ -536,6 +536,8 @@ class Guide:
             if rest.many + 1 >= self.settings.contact_frames:
                 known = sighting.decision is Decision.FOUND and sighting.verified is not Verified.PENDING
                 known = known and sighting.probability >= self.settings.confirm_probability
+                # Whoever got a wrong one was led badly: that the product is gone is then no sign that it was taken.
+                known = known and not self._careful
                 compared = self._candidates.compared
                 self._grasp = Grasp(self.settings, hand.xyz, goal, self._trying, compared, known)
                 self._asked_of_pack = 0

@@ -56,6 +56,7 @@ def test_a_hand_that_goes_on_into_the_shelf_has_taken_nothing() -> None:
     [
         (sighting((0.0, 0.0, 0.72), 1), True, False, Verdict.REFUTED),  # it stays where it was
         (sighting((0.05, 0.0, 0.72), 1), True, False, Verdict.REFUTED),  # the camera swayed
+        (sighting((0.05, 0.0, 0.72), 2), True, False, Verdict.REFUTED),  # and it was lost from view meanwhile
         (sighting((0.15, 0.0, 0.72), 1), True, False, None),  # somebody moved it: what was taken is another one
         (sighting((0.08, 0.0, 0.72), 2), False, False, None),  # nobody was sure of it before it was taken
         (sighting((0.08, 0.0, 0.72), 2, 0.5), True, False, None),  # nor is anybody now

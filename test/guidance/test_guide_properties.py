@@ -205,7 +205,7 @@ class Oracle:
         if frame.product is None or frame.product.position is None:
             return False
         here = frame.product.position.xyz
-        return is_sure(frame) and any(np.linalg.norm(place - here) >= 0.035 for place in self.sure_places)
+        return is_sure(frame) and any(np.linalg.norm(place - here) >= 0.06 for place in self.sure_places)
 
     def may_be_it(self, frame: TargetSighting) -> bool:
         if frame.verified is Verified.NO:
