@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import faiss
 import numpy as np
 import pytest
 
@@ -35,6 +38,19 @@ def test_search_is_exact(catalogue):
     everything = queries @ index.references.embeddings.T
     np.testing.assert_array_equal(found.rows, np.argsort(-everything, axis=1)[:, :4])
     np.testing.assert_allclose(found.similarities, -np.sort(-everything, axis=1)[:, :4], atol=1e-6)
+
+
+def test_a_search_takes_one_thread_whoever_asks(catalogue):
+    """OpenMP keeps the number of threads for each thread: the perception worker must not wait for FAISS's helpers."""
+    index = Index.open(catalogue, ENCODER)
+
+    def threads_after_a_search() -> int:
+        faiss.omp_set_num_threads(3)
+        index.search(vectors(2, 1), 2)
+        return faiss.omp_get_max_threads()
+
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(threads_after_a_search).result() == 1
 
 
 def test_best_product_without_the_target(catalogue):
