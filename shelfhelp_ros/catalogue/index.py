@@ -61,8 +61,8 @@ class Index:
         count = min(count, len(self))
         if count == 0 or len(embeddings) == 0:
             return Neighbours(np.zeros((len(embeddings), 0), np.float32), np.zeros((len(embeddings), 0), np.int64))
-        # A catalogue of thousands is searched in under a millisecond; FAISS's threads would only wait for each other, for
-        # a hundred milliseconds when the cores are busy with the networks. OpenMP keeps the number for each thread.
+        # A catalogue of thousands is searched in under a millisecond; FAISS's threads would only wait for each other,
+        # for a hundred milliseconds when the cores are busy with the networks. OpenMP keeps the number for each thread.
         faiss.omp_set_num_threads(1)
         similarities, rows = self._index.search(np.ascontiguousarray(embeddings, np.float32), count)
         return Neighbours(np.asarray(similarities, np.float32), np.asarray(rows, np.int64))
