@@ -19,7 +19,8 @@ class Detecting:
 
     With ``beside``, an executor of one thread, detection goes on there while the frames that come meanwhile are
     followed: no frame waits for it, and what it finds is carried by the camera's motion since to the frame in which it
-    is taken in. A frame that cannot be followed from the one before is waited for, and so is each of a slow camera.
+    is taken in. A frame that cannot be followed from the one before is waited for, and so is each of a slow camera;
+    ``waited`` tells whether the last one was.
     """
 
     def __init__(self, detector: Detector, beside: Executor | None = None) -> None:
@@ -32,6 +33,7 @@ class Detecting:
         self._begun_ns = self._frame_ns = 0
         self._running: Future[Detections] | None = None
         self._moved = still()
+        self.waited = False
 
     def update(
         self, frame: Frame, motion: Affine | None, interval_s: float, threshold: float | None
@@ -43,7 +45,8 @@ class Detecting:
         """
         seconds = (frame.stamp_ns - self._begun_ns) / 1e9
         apart, self._frame_ns = (frame.stamp_ns - self._frame_ns) / 1e9, frame.stamp_ns
-        if motion is None or seconds < 0 or interval_s == 0 or apart > _FAR_APART_S:
+        self.waited = motion is None or seconds < 0 or interval_s == 0 or apart > _FAR_APART_S
+        if motion is None or self.waited:
             self._begin(frame, threshold)
             return self._take()
         self._moved = then(self._moved, motion)

@@ -20,6 +20,7 @@ from shelfhelp_ros.perception.detecting import Detecting
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
 from shelfhelp_ros.perception.evidence import Evidence, EvidenceSettings, choose_looks, look_weight, touches_border
+from shelfhelp_ros.perception.looking import Looking
 from shelfhelp_ros.perception.motion import Affine, CameraMotion, growth
 from shelfhelp_ros.perception.occlusion import DistanceMemory, Measured, OcclusionSettings
 from shelfhelp_ros.perception.second_look import SecondLooks, SecondLookSettings, SecondLookWorker
@@ -79,7 +80,7 @@ class Pipeline:
         beside: Executor | None = None,
     ) -> None:
         """With a ``verifier`` the likeliest products are looked at twice, in a thread of their own: see `close`. With
-        ``beside``, an executor of one thread, frames do not wait for detection: see `Detecting`."""
+        ``beside``, an executor of one thread, frames do not wait for the networks: see `Detecting` and `Looking`."""
         self._settings = settings or PipelineSettings()
         self.detector = detector
         self.encoder = encoder
@@ -90,6 +91,7 @@ class Pipeline:
         self._camera_motion = CameraMotion()
         self._beside = beside
         self._detecting = Detecting(detector, beside)
+        self._looking = Looking(encoder, beside)
         self._distances = DistanceMemory(self.settings.occlusion)
         self._measured: dict[int, Measured | None] = {}
         self._evidence: dict[int, Evidence] = {}
@@ -104,7 +106,7 @@ class Pipeline:
             self.second_looks = SecondLooks(worker, verifier.card.yes, verifier.card.no, self.settings.second_look)
 
     def close(self) -> None:
-        """End the threads of the second look and of detection."""
+        """End the threads of the second look and of the networks."""
         if self._beside is not None:
             self._beside.shutdown()
         if self.second_looks is not None:
@@ -163,6 +165,7 @@ class Pipeline:
             self._tracker = Tracker(self.settings.tracker)
             self._camera_motion = CameraMotion()
             self._detecting.forget()
+            self._looking.forget()
             self._distances = DistanceMemory(self.settings.occlusion)
             self._evidence.clear()
             self._candidates.clear()
@@ -258,6 +261,7 @@ class Pipeline:
         for taken in self._distances.update(self._measured, frame.stamp_ns, growth(motion)):
             # A pack in the hand is looked at anew: its track may have been that of one it passed.
             self._evidence.pop(taken, None)
+            self._looking.drop(taken)
         covered = {track_id for track_id in alive if self._distances.covered(track_id, frame.stamp_ns)}
         self._tracker.hold(covered, frame.stamp_ns)
         return covered
@@ -272,24 +276,31 @@ class Pipeline:
         ]
 
     def _look(self, frame: Frame, tracks: Sequence[Track]) -> None:
-        """Embed the tracks that deserve it."""
-        size = (frame.image.shape[1], frame.image.shape[0])
-        visible = [track for track in tracks if track.confirmed and track.detection is not None]
-        looks = choose_looks(visible, self._evidence, self._candidates, frame.stamp_ns, size, self.settings.evidence)
-        if not looks:
-            return
-        embeddings = self.encoder.embed_boxes(frame.image, np.stack([track.box for track in looks]))
-        for track, embedding in zip(looks, embeddings, strict=True):
-            weight = look_weight(track, size)
-            evidence = self._evidence.get(track.track_id)
+        """Have the tracks that deserve it embedded, and learn what has been seen by now."""
+        self._learn(wait=False)
+        if self._looking.idle:
+            size = (frame.image.shape[1], frame.image.shape[0])
+            visible = [track for track in tracks if track.confirmed and track.detection is not None]
+            settings = self.settings.evidence
+            looks = choose_looks(visible, self._evidence, self._candidates, frame.stamp_ns, size, settings)
+            if looks:
+                self._looking.begin(frame, looks)
+        # Who waited for the products has time to learn what they are, too.
+        self._learn(wait=self._detecting.waited)
+
+    def _learn(self, wait: bool) -> None:
+        for seen in self._looking.take(wait):
+            track_id = seen.track.track_id
+            weight = look_weight(seen.track, seen.image_size)
+            evidence = self._evidence.get(track_id)
             if evidence is None:
-                evidence = Evidence(np.zeros_like(embedding), 0, track.box, False)
-                self._evidence[track.track_id] = evidence
-            same = evidence.add(embedding, weight, self.settings.evidence)
+                evidence = Evidence(np.zeros_like(seen.embedding), 0, seen.track.box, False)
+                self._evidence[track_id] = evidence
+            same = evidence.add(seen.embedding, weight, self.settings.evidence)
             if not same and self.second_looks is not None:
-                self.second_looks.drop(track.track_id)
-            evidence.looked_ns, evidence.looked_box = frame.stamp_ns, track.box
-            evidence.cut_off = touches_border(track.box, size)
+                self.second_looks.drop(track_id)
+            evidence.looked_ns, evidence.looked_box = seen.stamp_ns, seen.track.box
+            evidence.cut_off = touches_border(seen.track.box, seen.image_size)
 
     def _products(self, frame: Frame, shown: Sequence[Track]) -> list[TrackedProduct]:
         """What is published of each track, with its best catalogue entry."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+from by_hand import ByHand
 from drawn_shelf import draw_shelf
 
 from shelfhelp_ros.errors import ShelfHelpError
@@ -19,30 +19,6 @@ from shelfhelp_ros.sightings import Frame
 
 SHELF = [1, 2, 3, 4, 5, 6, 7, 8]
 STEP_NS = 50_000_000
-
-
-class ByHand(Executor):
-    """A thread of which the test decides when it gets to its work."""
-
-    def __init__(self) -> None:
-        self._work: list[Callable[[], None]] = []
-
-    def submit(self, call: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-
-        def work() -> None:
-            try:
-                future.set_result(call(*arguments, **options))
-            except ShelfHelpError as error:
-                future.set_exception(error)
-
-        self._work.append(work)
-        return future
-
-    def run(self) -> None:
-        for work in self._work:
-            work()
-        self._work.clear()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -109,6 +110,29 @@ def test_a_picture_that_cannot_be_followed_is_looked_at(counting):
     ):
         counting.process(Frame(step * 20_000_000, "camera", image))
     assert counting.detector.calls == 4
+
+
+def test_frames_that_wait_for_no_network_find_the_same(models, catalogue):
+    """With the networks beside, the target is found and followed; a slow camera's frame says at once what it shows."""
+    with ThreadPoolExecutor(1) as thread:
+        beside, alone = (Pipeline(*models, catalogue, beside=executor) for executor in (thread, None))
+        for pipeline in (beside, alone):
+            pipeline.set_target("pack 5")
+        for step in range(4):
+            slow = Frame(step * 300_000_000, "camera", draw_shelf(SHELF, shift=(3 * step, 0))[0])
+            ours, theirs = (pipeline.process(slow) for pipeline in (beside, alone))
+            assert ours.target.decision == theirs.target.decision
+            assert ours.target.probability == pytest.approx(theirs.target.probability, abs=1e-4)
+            assert [p.product_id for p in ours.products] == [p.product_id for p in theirs.products]
+        assert ours.target.decision is Decision.FOUND
+        for step in range(1, 8):
+            shift = (9 + 6 * step, 0)
+            picture = draw_shelf(SHELF, shift=shift)[0]
+            sightings = beside.process(Frame(slow.stamp_ns + step * 50_000_000, "camera", picture))
+            assert sightings.target.decision is Decision.FOUND
+            found = iou(sightings.target.product.box[None], draw_shelf(SHELF, shift=shift)[1])[0]
+            assert found.argmax() == 5
+            assert found.max() > 0.7
 
 
 def test_target_is_found_and_followed(pipeline):
