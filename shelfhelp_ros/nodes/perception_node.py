@@ -33,6 +33,7 @@ from shelfhelp_ros.nodes.image_conversion import fill_colour
 from shelfhelp_ros.nodes.lifecycle import ManagedNode
 from shelfhelp_ros.nodes.markers import to_markers
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
+from shelfhelp_ros.nodes.precedence import give_way
 from shelfhelp_ros.nodes.quality_of_service import RESULT, STATE, adjustable
 from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.perception.detector import Detector
@@ -184,11 +185,12 @@ class PerceptionNode(ManagedNode):
         return Path(self.parameters["models"]).expanduser() if self.parameters["models"] else None
 
     def _load(self) -> Pipeline:
-        detector, encoder = self.load_networks()
+        # Following the products must not wait for a core. Threads of a network are as the one that loads it.
+        beside = ThreadPoolExecutor(1, "networks", give_way)
+        detector, encoder = beside.submit(self.load_networks).result()
         path = self.parameters["catalogue"]
         catalogue = Catalogue(Path(path).expanduser() if path else None)
         verifier = self._load_verifier(self._model_folder())
-        beside = ThreadPoolExecutor(1, "detector")
         return Pipeline(detector, encoder, catalogue, self._settings({}), verifier, beside)
 
     def _load_verifier(self, folder: Path | None) -> Verifier | None:
