@@ -13,20 +13,38 @@ if WORKERS := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
 #: What runs in real time, with other processes or a voice: a machine that is shared may stall it for a moment.
 IN_REAL_TIME = ("ros", "faults", "feedback")
+#: What computes for minutes, and is begun first: whoever takes it last would be waited for.
+LONG = ("training", "packaging")
+#: Tests that compute beside those in real time take what these leave of the processors.
+NICE = 15
+
+
+def _room(item: pytest.Item) -> str:
+    """The folder of ``test/`` that a test is in."""
+    return item.path.relative_to(REPOSITORY / "test").parts[0]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test in real time is broken when it fails three times; each failure is reported.
 
-    Side by side (``-n``) these run in one process, one after the other, and the tests of any other file together.
+    Side by side (``-n``) these run in one process, one after the other, from the beginning, and the tests of any other
+    file together in one of the other processes.
     """
     for item in items:
-        place = item.path.relative_to(REPOSITORY / "test")
-        real_time = place.parts[0] in IN_REAL_TIME
+        real_time = _room(item) in IN_REAL_TIME
         if real_time:
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
-        item.add_marker(pytest.mark.xdist_group("in real time" if real_time else str(place)))
+        item.add_marker(pytest.mark.xdist_group("in real time" if real_time else item.nodeid.partition("::")[0]))
+    if WORKERS:
+        items.sort(key=lambda item: (_room(item) not in IN_REAL_TIME, _room(item) not in LONG))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A process that begins to compute gives way to the one that runs in real time. There is no way back from that."""
+    if WORKERS and _room(item) not in IN_REAL_TIME:
+        os.nice(max(0, NICE - os.nice(0)))
 
 
 @pytest.fixture(scope="session")
