@@ -1,4 +1,7 @@
-"""A camera and a listener in one: publishes prepared frames at a steady rate and times what the assistant answers."""
+"""A camera and a listener in one: publishes prepared frames at a steady rate and times what the assistant answers.
+
+Frames are serialised beforehand and answers are read as bytes, so that little of what is measured is the probe's own.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from shelfhelp_interfaces.msg import Instruction, ProductArray, TargetSighting
-from std_msgs.msg import Header
 
+from shelfhelp_ros.nodes.bags import shifted, stamp_ns
 from shelfhelp_ros.nodes.conversions import from_time, to_camera_info, to_header
 from shelfhelp_ros.nodes.image_conversion import fill_colour, fill_depth
 from shelfhelp_ros.nodes.quality_of_service import CAMERA, RESULT, WORDS
@@ -21,15 +25,13 @@ from shelfhelp_ros.sightings import Frame
 
 @dataclass
 class Answers:
-    """Milliseconds from image stamp to the arrival of ``target`` and ``instruction``; ``products`` in each frame.
+    """Milliseconds from image stamp to the arrival of ``target`` and ``instruction``.
 
     ``stages`` is what perception says of itself once a second: how many frames, and milliseconds a frame by stage.
     """
 
     target_ms: list[float] = field(default_factory=list)
     instruction_ms: list[float] = field(default_factory=list)
-    products: list[int] = field(default_factory=list)
-    decisions: list[int] = field(default_factory=list)
     stages: list[tuple[int, dict[str, float]]] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -44,45 +46,42 @@ class LatencyProbe(Node):
 
     def __init__(self, frames: Sequence[Frame]) -> None:
         super().__init__("latency_probe")
-        self._frames = frames
-        self._colours = [fill_colour(Image(), frame.image) for frame in frames]
-        self._depths = [None if frame.depth is None else fill_depth(Image(), frame.depth) for frame in frames]
+        self._frames = [_serialised(frame) for frame in frames]
         self._next = 0
         self.answers = Answers()
         self._colour = self.create_publisher(Image, "camera/color/image_raw", CAMERA)
         self._info = self.create_publisher(CameraInfo, "camera/color/camera_info", CAMERA)
         self._depth = self.create_publisher(Image, "camera/aligned_depth_to_color/image_raw", CAMERA)
-        self.create_subscription(TargetSighting, "target", self._on_target, RESULT)
-        self.create_subscription(ProductArray, "products", self._on_products, RESULT)
+        self.create_subscription(TargetSighting, "target", self._on_target, RESULT, raw=True)
+        # Somebody listens to all products, as a viewer would.
+        self.create_subscription(ProductArray, "products", lambda message: None, RESULT, raw=True)
         self.create_subscription(Instruction, "instruction", self._on_instruction, WORDS)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, RESULT)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self)
 
     def publish(self) -> None:
         """One frame, stamped now; calibration and depth first, so that colour never waits for them."""
-        frame, colour, depth = self._frames[self._next], self._colours[self._next], self._depths[self._next]
+        info, depth, colour = self._frames[self._next]
         self._next = (self._next + 1) % len(self._frames)
-        stamp_ns = self.get_clock().now().nanoseconds
-        if frame.camera is not None:
-            self._info.publish(to_camera_info(frame.camera, stamp_ns, frame.frame_id))
-        if depth is not None:
-            depth.header = to_header(stamp_ns, frame.frame_id)
-            self._depth.publish(depth)
-        colour.header = to_header(stamp_ns, frame.frame_id)
-        self._colour.publish(colour)
+        now = self.get_clock().now().nanoseconds
+        for publisher, data in ((self._info, info), (self._depth, depth), (self._colour, colour)):
+            if data is not None:
+                publisher.publish(shifted(data, now))
 
-    def _age_ms(self, header: Header) -> float:
-        return (self.get_clock().now().nanoseconds - from_time(header.stamp)) / 1e6
+    def destroy_node(self) -> None:
+        self._executor.shutdown()
+        super().destroy_node()
 
-    def _on_target(self, message: TargetSighting) -> None:
-        self.answers.target_ms.append(self._age_ms(message.header))
-        self.answers.decisions.append(message.decision)
+    def _age_ms(self, stamp: int) -> float:
+        return (self.get_clock().now().nanoseconds - stamp) / 1e6
 
-    def _on_products(self, message: ProductArray) -> None:
-        self.answers.products.append(len(message.products))
+    def _on_target(self, data: bytes) -> None:
+        self.answers.target_ms.append(self._age_ms(stamp_ns(data)))
 
     def _on_instruction(self, message: Instruction) -> None:
         if message.axis:
-            self.answers.instruction_ms.append(self._age_ms(message.header))
+            self.answers.instruction_ms.append(self._age_ms(from_time(message.header.stamp)))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -100,6 +99,14 @@ class LatencyProbe(Node):
                 if now >= due:
                     self.publish()
                     due = max(due + 1 / rate_hz, now)
-                rclpy.spin_once(self, timeout_sec=max(0.0, min(due - time.monotonic(), 0.02)))
+                self._executor.spin_once(timeout_sec=max(0.0, due - time.monotonic()))
             self.answers.seconds = time.monotonic() - start
         return self.answers
+
+
+def _serialised(frame: Frame) -> tuple[bytes | None, bytes | None, bytes]:
+    """Calibration, depth and colour of a frame, their stamps 0."""
+    header = to_header(0, frame.frame_id)
+    info = None if frame.camera is None else serialize_message(to_camera_info(frame.camera, 0, frame.frame_id))
+    depth = None if frame.depth is None else serialize_message(fill_depth(Image(header=header), frame.depth))
+    return info, depth, serialize_message(fill_colour(Image(header=header), frame.image))

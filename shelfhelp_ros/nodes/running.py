@@ -21,12 +21,15 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.nodes.memory import keep_memory_of_images
 from shelfhelp_ros.nodes.transport import make_room_for_images
 
 N = TypeVar("N", bound=Node)
 # Of the nodes that need one thread: for measurements.
 EXECUTOR_VARIABLE = "SHELFHELP_EXECUTOR"
 EXECUTORS = ("single", "multi", "events")
+# For so long a thread of Python keeps another waiting that is ready; its own 5 ms add up on the way of a picture.
+SWITCH_SECONDS = 0.001
 # The class behind rclpy.experimental.EventsExecutor, which also turns on faulthandler for the whole process, and fails
 # where stderr is no file.
 _EVENTS: Any = getattr(_rclpy_pybind11, "EventsExecutor", None)
@@ -140,7 +143,8 @@ def _executor(threads: int, context: Context | None) -> Any:
 def ros(arguments: Sequence[str] | None = None) -> Iterator[None]:
     """rclpy, initialised with ROS ``arguments``, for as long as the block runs. Signals stay with the caller."""
     make_room_for_images()
-    make_room_for_images()
+    keep_memory_of_images()
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         rclpy.init(
             args=list(arguments) if arguments is not None else None, signal_handler_options=SignalHandlerOptions.NO
