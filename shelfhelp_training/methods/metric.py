@@ -45,6 +45,14 @@ def cells(x: Tensor, rows: int, columns: int) -> Tensor:
     return F.normalize(means.flatten(1))
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether there are instructions for bfloat16; processors without AVX-512 take ten times as long as for float32."""
+    if device.type != "cpu":
+        return True
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return supported is not None and bool(supported())
+
+
 class ProductEncoder(nn.Module):
     """EfficientNet-Lite0 with pooled features of three depths, projected to a vector of length one.
 
@@ -95,10 +103,10 @@ class ProductEncoder(nn.Module):
         return torch.cat([top, cells(middle, *self.MIDDLE_GRID), cells(early, *self.EARLY_GRID)], dim=1)
 
     def _early(self, images: Tensor) -> list[Tensor]:
-        """The maps of stem and frozen stages; while training in bfloat16, which takes half the time."""
+        """The maps of stem and frozen stages; while training in bfloat16 where that takes half the time."""
         training = self.training and torch.is_grad_enabled()
         with torch.set_grad_enabled(training and self.frozen_stages == 0):
-            half = training and self.frozen_stages > 0
+            half = training and self.frozen_stages > 0 and computes_bfloat16(images.device)
             with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
                 maps = [self.stem(images)]
                 for stage in self.stages[: self.frozen_stages]:
