@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -33,50 +32,60 @@ from shelfhelp_training.cli import (
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def run(name: str, *arguments: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
-    code = f"from shelfhelp_training.cli import {name}_main as main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "SHELFHELP_DATA": str(cwd), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+# The command, and whether torch was loaded for it as the last line.
+CODE = """
+import sys
+from shelfhelp_training.cli import {name}_main
+try:
+    {name}_main()
+finally:
+    print("torch" in sys.modules)
+"""
 
 
 @pytest.mark.parametrize("name", ["train", "export", "evaluate"])
 def test_help_names_the_subcommands_without_loading_torch(name: str) -> None:
     """Help is quick and complete."""
-    finished = run(name, "--help")
+    finished = subprocess.run(
+        [sys.executable, "-c", CODE.format(name=name), "--help"], cwd=REPOSITORY, capture_output=True, text=True,
+        timeout=300,
+    )  # fmt: skip
     assert finished.returncode == 0
     expected = {"train": "detector", "export": "encoder", "evaluate": "retrieval"}[name]
     assert expected in finished.stdout
+    assert finished.stdout.splitlines()[-1] == "False"
 
 
-def test_an_unknown_method_is_refused() -> None:
+def test_an_unknown_method_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """The methods there are are named."""
-    finished = run("train", "dectector", "fit")
-    assert finished.returncode == 2
-    assert "classifier" in finished.stderr
-    assert "detector" in finished.stderr
+    assert command(train_main, "dectector", "fit") == 2
+    said = capsys.readouterr().err
+    assert "classifier" in said
+    assert "detector" in said
 
 
-def test_missing_photos_are_one_clear_line(tmp_path: Path) -> None:
+def test_missing_photos_are_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Training without the data says which folder is missing and which variable names it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHELFHELP_DATA", str(tmp_path))
     config = REPOSITORY / "config" / "training" / "detector.yaml"
-    finished = run("train", "detector", "fit", "--config", str(config), "--model.pretrained=false", cwd=tmp_path)
-    assert finished.returncode == 1
-    assert "SHELFHELP_DATA" in finished.stderr
-    assert "Traceback" not in finished.stderr
+    assert command(train_main, "detector", "fit", "--config", str(config), "--model.pretrained=false") == 1
+    said = capsys.readouterr().err
+    assert "SHELFHELP_DATA" in said
+    assert "Traceback" not in said
 
 
-def test_missing_annotations_are_one_clear_line(tmp_path: Path) -> None:
+def test_missing_annotations_are_one_clear_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Evaluation of nothing names the file."""
-    finished = run("evaluate", "detection", "--annotations", "nowhere.json", cwd=tmp_path)
-    assert finished.returncode == 1
-    assert "nowhere.json" in finished.stderr
-    assert "Traceback" not in finished.stderr
+    monkeypatch.chdir(tmp_path)
+    assert command(evaluate_main, "detection", "--annotations", "nowhere.json") == 1
+    said = capsys.readouterr().err
+    assert "nowhere.json" in said
+    assert "Traceback" not in said
 
 
 # Every subcommand beside the methods, with the command it belongs to.
