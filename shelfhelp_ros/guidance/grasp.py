@@ -18,6 +18,9 @@ _SAME_PLACE = 0.06
 #: A hand that is deeper than this, metres, than where it was led to reaches into the shelf.
 _DEEPER = 0.02
 
+#: A hand on its way has come to the shelf when it is this near to it in depth, metres: who feels for a pack goes on.
+_AT_SHELF = 0.1
+
 
 class Verdict(Enum):
     """What the looks at the hand say by now."""
@@ -40,7 +43,8 @@ class _Sign(Enum):
 
 class Grasp:
     """Follows one pack from the hand's arrival: it counts as taken once the hand has gone ``lift_distance`` from there,
-    to any side but into the shelf.
+    to any side but into the shelf. A hand that was told to take it on its way (``comes``) has to have been at the shelf
+    first, and counts from where it came nearest.
 
     Each look has to rest on a sighting and a hand position of its own. A pack that was one of two look-alikes
     (``doubted``) needs a second look that says yes, or has to be the likelier one after the other was in the hand
@@ -58,11 +62,14 @@ class Grasp:
         doubted: bool,
         compared: bool = False,
         known: bool = False,
+        comes: bool = False,
     ) -> None:
-        """``home`` (3,) is where the hand rests at the ``product`` that it was led to; ``known``: it was found with the
-        probability that a confirmation needs."""
+        """``home`` (3,) is where the hand rests at the ``product`` that it was led to, or where it sets out for it when
+        it ``comes``; ``known``: it was found with the probability that a confirmation needs."""
         self._settings = settings
         self.home = home
+        self.reached = not comes
+        self._comes = comes
         self.product = product
         self.doubted = doubted
         self.compared = compared
@@ -80,7 +87,9 @@ class Grasp:
 
     def look(self, sighting: TargetSighting, hand: Vector, hand_ns: int) -> None:
         """Take in one fresh sighting and the palm's position (3,) of ``hand_ns``."""
-        self.lifted = self.lifted or self._brings(hand)
+        if not self.lifted:
+            self._come(hand)
+        self.lifted = self.lifted or (self.reached and self._brings(hand))
         if not self.lifted or hand_ns == self._hand_ns or sighting.verified is Verified.PENDING:
             return
         self._hand_ns = hand_ns
@@ -116,6 +125,15 @@ class Grasp:
         if self.doubted:
             return _Sign.LIKELIER_OF_TWO if self.compared else None
         return _Sign.LOOKS_RIGHT if sure and found else None
+
+    def _come(self, hand: Vector) -> None:
+        """Follow a hand on its way to the product."""
+        goal = _place(self.product)
+        if not self._comes or goal is None:
+            return
+        if float(np.linalg.norm(hand - goal)) < float(np.linalg.norm(self.home - goal)):
+            self.home = hand
+        self.reached = self.reached or float(goal[2] - hand[2]) <= self._settings.palm_standoff + _AT_SHELF
 
     def _brings(self, hand: Vector) -> bool:
         """Whether the hand has come away with something, and not gone on into the shelf."""

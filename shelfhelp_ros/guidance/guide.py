@@ -55,6 +55,9 @@ _LOOKS = ("confirm.closer", "confirm.turn")
 #: Seconds that it takes to take a pack and lift it, or to put it back.
 _TAKE, _PUT_BACK = 1.5, 1.5
 
+#: Seconds after its movement in which a hand that was told to take something has come to the shelf, or did not hear it.
+_COMES_WITHIN = 2.0
+
 #: Seconds in which a view shows whether the product is in it, once the camera rests.
 _GLANCE = 1.0
 
@@ -265,7 +268,7 @@ class Guide:
         """
         now = self._stopwatch.read(now_ns)
         self._follow(now, now_ns)
-        in_hand = self._phase in (Phase.CONFIRM, Phase.WRONG_ITEM)
+        in_hand = self._phase in (Phase.CONFIRM, Phase.WRONG_ITEM) and not self._comes
         view = self._view(now_ns) if self._phase in ACTIVE and not in_hand else None
         texts = [self._standing(view)]
         stamps = []
@@ -386,10 +389,20 @@ class Guide:
         else:
             front = None if self._careful else _front(goal)
             offset = _hand_offset(self._hand.xyz, bearing, product, self.settings.palm_standoff, front)
+            offset = replace(offset, takeable=self._takeable(sighting))
             stamp_ns = min(sighting.stamp_ns, self._hand.stamp_ns)
         if not (math.isfinite(offset.x) and math.isfinite(offset.y)):
             return None
         return _View(offset, stamp_ns, self._planner.choose)
+
+    def _takeable(self, sighting: TargetSighting) -> bool:
+        """Whether the product is known well enough to be taken without another look at it before the hand."""
+        settled = sighting.verified not in (Verified.PENDING, Verified.NO) and not self._trying and not self._careful
+        return settled and self._sure(sighting)
+
+    def _sure(self, sighting: TargetSighting) -> bool:
+        """Whether the product is found with the probability that a confirmation needs."""
+        return sighting.decision is Decision.FOUND and sighting.probability >= self.settings.confirm_probability
 
     def _out_of_frame(self, bearing: npt.NDArray[np.float64]) -> bool:
         """Whether the product is so near the edge of the picture that a hand at it would soon be out of it.
@@ -493,6 +506,8 @@ class Guide:
     def _cue_of_grasp(self, now: float) -> Cue | None:
         """Whether the pack in the hand is another one. That it is the right one is said first, then it is so."""
         grasp = self._grasp
+        if self._comes and self._pacing.free(now - _COMES_WITHIN):
+            return Cue.NOT_REACHED
         asked = self._asked_of_pack > len(_LOOKS)
         untold = asked and now >= self._spoken.get("confirm", now) + self.settings.confirm_every
         return Cue.REFUTED if grasp is None or grasp.verdict is Verdict.REFUTED or untold else None
@@ -534,14 +549,18 @@ class Guide:
         elif hand.stamp_ns != rest.stamp_ns:
             self._rest_at = _Rest(rest.offset, hand.stamp_ns, rest.many + 1)
             if rest.many + 1 >= self.settings.contact_frames:
-                known = sighting.decision is Decision.FOUND and sighting.verified is not Verified.PENDING
-                known = known and sighting.probability >= self.settings.confirm_probability
+                known = self._sure(sighting) and sighting.verified is not Verified.PENDING
                 # Whoever got a wrong one was led badly: that the product is gone is then no sign that it was taken.
                 known = known and not self._careful
                 compared = self._candidates.compared
                 self._grasp = Grasp(self.settings, hand.xyz, goal, self._trying, compared, known)
                 self._asked_of_pack = 0
                 self._advance(Cue.AT_REST, self._stopwatch.seconds)
+
+    @property
+    def _comes(self) -> bool:
+        """Whether a hand that was told to take the product is on its way to it."""
+        return self._grasp is not None and not self._grasp.reached
 
     def _look_at_hand(self, now: float, now_ns: int) -> None:
         """Take in what a sighting says of the pack that the person was asked to take."""
@@ -618,8 +637,10 @@ class Guide:
         awaited = self._awaited_hand(now_ns)
         if awaited is not None:
             return self._notice("hand_lost", "hand_lost") if asked or awaited > self.settings.hand_timeout else None
-        if self._phase is Phase.CONFIRM:
+        if self._phase is Phase.CONFIRM and not self._comes:
             return self._request(now, asked)
+        if self._phase is Phase.CONFIRM and not asked:
+            return None
         if self._phase is Phase.CONTACT:
             return self._notice("contact", "contact") if settled >= self.settings.contact_settle else None
         view = self._view(now_ns)
@@ -722,7 +743,7 @@ class Guide:
         settings = self.settings
         if settings.relative_to == "body" and far_from_hand(view.offset):
             text = place(view.offset, self.phrases, settings.units, settings.directions)
-            move = replace(move, amount=None, then=None, seconds=None, text=text)
+            move = replace(move, amount=None, then=None, take=False, seconds=None, text=text)
         elif settings.directions == "clock":
             move = around_the_clock(move, settings.units)
         text = move.text or direction(move, view.offset, self.phrases, settings.units, settings.directions)
@@ -747,11 +768,11 @@ class Guide:
         length = speech_seconds(saying.text, self.settings.speech_rate_wpm)
         rest = self._rest(now, now_ns)
         self._planner.told(rest, saying.move)
-        self._progress.told(rest, saying.move)
+        self._progress.told(rest, None if saying.move is not None and saying.move.take else saying.move)
         self._pacing.begin(length, saying.pause, now, (valid_until_ns - now_ns) / 1e9 + _REPORT_SECONDS)
         self._remember(saying, now + length)
         self._sequence += 1
-        return Instruction(
+        instruction = Instruction(
             sequence=self._sequence,
             stamp_ns=stamp_ns,
             frame_id=self._frame_id,
@@ -762,6 +783,17 @@ class Guide:
             urgency=saying.urgency,
             valid_until_ns=valid_until_ns,
         )
+        if saying.move is not None and saying.move.take and sighting is not None and self._hand is not None:
+            self._send_to_take(sighting, self._hand.xyz, now, now + length)
+        return instruction
+
+    def _send_to_take(self, sighting: TargetSighting, hand: npt.NDArray[np.float64], now: float, spoken: float) -> None:
+        """The hand was told to take the product when it comes to it: that is followed from here on."""
+        goal = self._goal(sighting)
+        if goal is not None:
+            self._grasp = Grasp(self.settings, hand, goal, False, self._candidates.compared, known=True, comes=True)
+            self._advance(Cue.TOLD_TO_TAKE, now)
+            self._asked_of_pack, self._spoken["confirm"] = 1, spoken
 
     def _rest(self, now: float, now_ns: int) -> Offset | None:
         """Where the hand came to rest after what was said last; None while it is on its way, or not seen."""
@@ -791,6 +823,8 @@ class Guide:
             self._said_in_phase = max(0, self._said_in_phase - 1)
             self._absent_said = self._absent_said and self._last_topic != "absent"
             self._asked_of_pack -= self._last_topic == "confirm"
+            if self._comes:
+                self._advance(Cue.NOT_REACHED, now)
             self._trying = self._trying and self._last_topic != "try"
             if self._last_topic == "scan":
                 self._tour.undo()

@@ -45,6 +45,8 @@ class Cue(str, Enum):
     NOT_ON_SHELF = "not on this shelf"
     OBSTRUCTED = "something in the way"
     AT_REST = "hand rests there"
+    TOLD_TO_TAKE = "told to take it"
+    NOT_REACHED = "hand did not come to it"
     CONFIRMED = "verified in the hand"
     REFUTED = "another one in the hand"
     ACTED = "done as asked"
@@ -86,9 +88,15 @@ TRANSITIONS: Mapping[Phase, Mapping[Cue, Phase]] = MappingProxyType(
     {
         Phase.IDLE: _REQUESTS,
         **{phase: {**_ALWAYS, **_SEEN} for phase in GUIDED},
+        **{phase: {**_ALWAYS, **_SEEN, Cue.TOLD_TO_TAKE: Phase.CONFIRM} for phase in (Phase.AIM, Phase.REACH)},
         Phase.CONTACT: {**_ALWAYS, **_SEEN, Cue.AT_REST: Phase.CONFIRM},
         Phase.STALE: {**_ALWAYS, **_SEEN, Cue.STILL_TAKEN: Phase.CONFIRM},
-        Phase.CONFIRM: {**_ALWAYS, Cue.CONFIRMED: Phase.DONE, Cue.REFUTED: Phase.WRONG_ITEM},
+        Phase.CONFIRM: {
+            **_ALWAYS,
+            Cue.CONFIRMED: Phase.DONE,
+            Cue.REFUTED: Phase.WRONG_ITEM,
+            Cue.NOT_REACHED: Phase.SEARCH,
+        },
         Phase.BLOCKED: {**_ALWAYS, Cue.ACTED: Phase.SEARCH},
         Phase.WRONG_ITEM: {**_ALWAYS, Cue.ACTED: Phase.SEARCH},
         Phase.DONE: _REQUESTS,

@@ -6,6 +6,9 @@ costs the time to say it, to react, to move and to be seen again, a price for ha
 a neighbour. Where it leads is the listener's model: ``movement · exp(gain + scatter)``, see ``gains``, blurred by what
 perception and the hand's drift leave uncertain, and sometimes nowhere, since words are misheard.
 
+A sentence may end in "then take it": the hand then goes on until it feels a pack, and the search needs no sentence for
+that. It costs what taking another product costs, by the chance that the hand comes to one, see ``taking``.
+
 The process is solved once for a typical person; from then on the next sentence is the best by one step of looking ahead
 with the gains as they are believed to be now, from the very offset that is seen.
 """
@@ -13,6 +16,7 @@ with the gains as they are believed to be now, from the very offset that is seen
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -21,12 +25,22 @@ import numpy.typing as npt
 
 from shelfhelp_ros.guidance.distances import FAR, PLAIN, Amount, amounts_within
 from shelfhelp_ros.guidance.gains import AXES, Gains
-from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
+from shelfhelp_ros.guidance.listener import SCATTER, movement_seconds, speech_seconds
 from shelfhelp_ros.guidance.mdp import Solution, value_iteration
 from shelfhelp_ros.guidance.people import load_gains, save_gains
 from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.planner import Axis, Move, Offset, WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
+from shelfhelp_ros.guidance.taking import (
+    UNKNOWN_FRONT,
+    USUAL_FRONT,
+    holds,
+    lands_within,
+    reaches,
+    reaches_after,
+    stays_within,
+    strayed,
+)
 from shelfhelp_ros.guidance.wording import direction, part
 
 Floats = npt.NDArray[np.float64]
@@ -52,7 +66,16 @@ _EDGE, _WIDEST = 0.045, 0.08
 #: Before a front, metres: a palm may be measured so much deeper than its goal; whoever takes the pack reaches so far.
 _PRESSED, _REACHED = 0.12, 0.1
 
+#: A product is taken on the way only where it will be the right one with this chance at least.
+_LIKELY = 0.5
+
+#: How a product is taken after one movement, and after two.
+_TAKING = {"take.one": {"first": ""}, "take.two": {"first": "", "second": ""}}
+
 _PAIRS: tuple[tuple[Axis, Axis], ...] = (("x", "y"), ("x", "z"), ("y", "z"))
+
+#: Movements after which a product can be taken in the same sentence.
+_BEFORE_TAKING: tuple[tuple[Axis, ...], ...] = (("x",), ("y",), ("z",), *_PAIRS)
 
 # Gauss-Hermite nodes and weights of a standard normal.
 _NODES, _WEIGHTS = (array for array in np.polynomial.hermite_e.hermegauss(5))
@@ -71,7 +94,7 @@ class PhrasePlanner:
 
     def reset(self) -> None:
         self._axis_first.reset()
-        self._values = self._model.solve(*_typical(self.gains)).values
+        self._values = {take: self._model.solve(*_typical(self.gains), take).values for take in (False, True)}
         self._inside: set[str] = set()
         self._said: tuple[Offset, Move] | None = None
         self._asked: tuple[Offset, Move] | None = None
@@ -82,7 +105,7 @@ class PhrasePlanner:
         if self._arrived(offset):
             return None
         if self._asked is None or self._asked[0] != offset:
-            self._asked = offset, self._model.best(self._left(offset), self.gains, self._values)
+            self._asked = offset, self._model.best(self._left(offset), self.gains, self._values[offset.takeable])
         return self._asked[1]
 
     def _left(self, offset: Offset) -> Offset:
@@ -97,7 +120,8 @@ class PhrasePlanner:
             return
         if before is not None:
             self._learn(before[0], offset, before[1])
-        if move is not None:
+        # Where a hand is that was sent to take something tells of what it met.
+        if move is not None and not move.take:
             self._said = offset, move
 
     def _learn(self, start: Offset, end: Offset, move: Move) -> None:
@@ -152,7 +176,7 @@ class PhraseModel:
         self._settings, self._phrases = settings, phrases
         side, forward = settings.side_tolerance, settings.forward_tolerance
         wide, deep = _grid(side, 0.8), _grid(forward, 0.95)
-        self.grid: dict[str, Floats] = {
+        self.grid: dict[Axis, Floats] = {
             "x": wide,
             "y": wide,
             "z": np.concatenate([-deep[(deep > 0) & (deep <= 0.2)][::-1], deep]),
@@ -168,11 +192,17 @@ class PhraseModel:
         self.amounts: dict[Axis, tuple[Amount, ...]] = {"x": (*amounts, PLAIN, FAR), "y": amounts, "z": amounts}
         self._speech = {(axis, way): self._speech_seconds(axis, way) for axis in AXES for way in (True, False)}
         self._joints = {axis: self._joint(axis) for axis in AXES}
-        self._solved: dict[tuple[float, float], Solution] = {}
+        self._taking_words = tuple(self._seconds_of(key, **halves) for key, halves in _TAKING.items())
+        # Whoever has arrived is told to take it in a sentence of its own.
+        self._taking_later = self._shared + self._seconds_of("confirm.lift")
+        self._solved: dict[tuple[float, float, bool], Solution] = {}
 
-    def solve(self, gain: float, spread: float) -> Solution:
-        """Expected cost in seconds to the end from every state, for a person of such log gains."""
-        key = (round(gain, 3), round(spread, 3))
+    def solve(self, gain: float, spread: float, take: bool) -> Solution:
+        """Expected cost in seconds to the end from every state, for a person of such log gains.
+
+        ``take``: the product may be taken on the way.
+        """
+        key = (round(gain, 3), round(spread, 3), take)
         if key not in self._solved:
             self._solved[key] = self._solve(*key)
         return self._solved[key]
@@ -205,7 +235,53 @@ class PhraseModel:
             if total.flat[index] < best:
                 best = float(total.flat[index])
                 chosen = [(first, index // self.paired), (second, index % self.paired)]
-        return self._move(chosen, at, gains)
+        take = False
+        if offset.takeable:
+            for axes, taking in self._taking(state, gains.of, costs, offset.front or UNKNOWN_FRONT).items():
+                total = taking[..., 0, 0, 0] + (sweeping if axes[0] != "z" else 0.0)
+                index = int(np.argmin(total))
+                if total.flat[index] < best:
+                    best, take = float(total.flat[index]), True
+                    chosen = list(zip(axes, map(int, np.unravel_index(index, total.shape)), strict=True))
+        return replace(self._move(chosen, at, gains), take=take)
+
+    def _taking(
+        self,
+        at: dict[Axis, Floats],
+        gains: Callable[[Axis], tuple[float, float]],
+        costs: dict[Axis, _Costs],
+        front: tuple[float, float],
+    ) -> dict[tuple[Axis, ...], Floats]:
+        """Seconds to the end for each one or two movements after which the product is taken: (A, X, Y, Z) from offsets
+        ``at`` (X,), (Y,) and (Z,), or (A, A, X, Y, Z) for two."""
+        limits = dict(zip("xy", holds(front), strict=True))
+        shaped = {axis: at[axis].reshape([-1 if other == axis else 1 for other in AXES]) for axis in AXES}
+        result: dict[tuple[Axis, ...], Floats] = {}
+        for axes in _BEFORE_TAKING:
+            ways = {
+                axis: np.array([amount.movement for amount in self.amounts[axis][: self.paired]]).reshape(
+                    [-1 if other == axis else 1 for other in axes] + [1, 1, 1]
+                )
+                for axis in axes
+            }
+            chance = np.float64(1 - _MISHEARD - _HALF_HEARD * (len(axes) - 1))
+            for axis in AXES:
+                gain, spread = gains(axis)
+                scatter = np.float64(math.hypot(SCATTER, spread))
+                others = np.sqrt(sum((way**2 for other, way in ways.items() if other != axis), np.float64(0)))
+                if axis == "z":
+                    reached = reaches_after(shaped["z"], ways["z"], gain, scatter) if "z" in ways else reaches(at["z"])
+                    chance = chance * reached
+                elif axis in ways:
+                    blur = strayed(_BLUR, others)
+                    chance = chance * lands_within(shaped[axis], limits[axis], ways[axis], gain, scatter, blur)
+                else:
+                    chance = chance * stays_within(shaped[axis], limits[axis], strayed(_BLUR, others))
+            spent = sum(costs[axis].half.reshape(ways[axis].shape) for axis in axes)
+            words = self._taking_words[len(axes) - 1] + self._shared + _THINK * (len(axes) - 1) - self._taking_later
+            price = np.where(chance >= _LIKELY, self._settings.wrong_price * (1 - chance), math.inf)
+            result[axes] = np.asarray(spent + words + price)
+        return result
 
     def _move(self, chosen: list[tuple[Axis, int]], at: dict[Axis, float], gains: Gains) -> Move:
         parts = [(axis, self.amounts[axis][index]) for axis, index in chosen]
@@ -240,8 +316,10 @@ class PhraseModel:
     def _joint(self, second: Axis) -> float:
         """What a sentence of two halves costs beside them."""
         key = "pair.after" if second == "z" else "pair.together"
-        words = self._phrases.part(key, first="", second="")
-        return self._shared + _THINK + speech_seconds(words, self._settings.speech_rate_wpm)
+        return self._shared + _THINK + self._seconds_of(key, first="", second="")
+
+    def _seconds_of(self, key: str, **halves: str) -> float:
+        return speech_seconds(self._phrases.part(key, **halves), self._settings.speech_rate_wpm)
 
     def _landing(self, axis: Axis, at: Floats, gain: float, spread: float) -> Floats:
         """Where each amount leads from offsets ``at`` (N,): weights over the grid (A, N, G)."""
@@ -273,16 +351,21 @@ class PhraseModel:
         rows = np.bincount(nodes, parts, minlength=count * len(grid))
         return np.asarray(rows.reshape(*landed.shape[:-1], len(grid)), np.float64)
 
-    def _solve(self, gain: float, spread: float) -> Solution:
+    def _solve(self, gain: float, spread: float, take: bool) -> Solution:
         stay = {axis: self._staying(axis, self.grid[axis])[None] for axis in AXES}
         landing = {axis: self._landing(axis, self.grid[axis], gain, spread) for axis in AXES}
         moves = {axis: _missed(landing[axis], stay[axis], _MISHEARD) for axis in AXES}
         halves = {axis: _missed(landing[axis], stay[axis], _MISHEARD + _HALF_HEARD) for axis in AXES}
         costs = {axis: self._costs(axis, gain, (True, False)) for axis in AXES}
+        taking = np.full(self.end.shape, np.inf)
+        ways = self._taking(self.grid, lambda axis: (gain, spread), costs, USUAL_FRONT) if take else {}
+        for axes, total in ways.items():
+            least = total.reshape(-1, *self.end.shape).min(axis=0)
+            taking = np.minimum(taking, least + (self._sweeping if axes[0] != "z" else 0.0))
 
         def backup(values: Floats) -> Floats:
             ahead = values + self._touching
-            best = np.full(values.shape, np.inf)
+            best = taking
             for single in AXES:
                 rest = ahead
                 for axis in AXES:

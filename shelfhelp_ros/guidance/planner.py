@@ -20,6 +20,7 @@ class Offset:
     product's depth is unknown, in which case ``x`` and ``y`` hold only as directions. ``reference`` camera: ``x`` and
     ``y`` are degrees from the optical axis to the product, ``z`` its distance in metres or NaN. ``product`` is
     where the product is from the camera, ``front`` half the width and height of its front, metres, if known.
+    ``takeable``: it is known well enough to be taken as soon as the hand comes to it.
     """
 
     reference: Literal["hand", "camera"]
@@ -28,6 +29,7 @@ class Offset:
     z: float
     product: tuple[float, float, float] | None = None
     front: tuple[float, float] | None = None
+    takeable: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Move:
 
     ``size`` is its length in the units of the offset (NaN when unknown), ``metres`` the signed length or NaN. A planner
     may choose the words too: ``amount`` is what is said of the length, ``then`` a second movement to ask for in the
-    same sentence, ``text`` a whole sentence of its own. ``seconds`` is the time that the person needs to act on it;
-    None leaves it to the settings.
+    same sentence, ``take`` whether the product is to be taken after it, ``text`` a whole sentence of its own.
+    ``seconds`` is the time that the person needs to act on it; None leaves it to the settings.
     """
 
     axis: Axis
@@ -46,6 +48,7 @@ class Move:
     metres: float
     amount: Amount | None = None
     then: Move | None = None
+    take: bool = False
     text: str = ""
     seconds: float | None = None
 

@@ -84,6 +84,12 @@ class GuidanceSettings:
     )
     instruction_price: float = _number(0.5, 0.0, 10.0, "seconds that sparing the person one more sentence is worth")
     touch_price: float = _number(4.0, 0.0, 60.0, "seconds that not touching a neighbour is worth")
+    wrong_price: float = _number(
+        15.0,
+        0.0,
+        600.0,
+        "seconds that not taking a wrong product is worth; at 600 a hand comes to rest before it takes",
+    )
     person: str = _name("", "who listens: how they move is kept under this name; empty: it is not kept")
 
     def __post_init__(self) -> None:

@@ -56,6 +56,8 @@ def direction(move: Move, offset: Offset, phrases: Phrases, units: Units, direct
     ``around_the_clock``.
     """
     clock = directions == "clock"
+    if move.take:
+        return _taken(move, phrases, units, directions)
     if clock and move.then is not None and move.then.axis != "z":
         return phrases.say("clock.known", distance=_distance(move, phrases, units), hour=phrases.hour(_hour(move)))
     if move.then is not None:
@@ -76,6 +78,14 @@ def direction(move: Move, offset: Offset, phrases: Phrases, units: Units, direct
         return phrases.say(f"{key}.unknown")
     form = "walk" if offset.reference == "camera" and move.metres > _ARM else "known"
     return phrases.say(f"{key}.{form}", distance=_distance(move, phrases, units))
+
+
+def _taken(move: Move, phrases: Phrases, units: Units, directions: Directions) -> str:
+    """The sentence for a movement, or two, after which the product is taken."""
+    first = part(move, phrases, units, directions)
+    if move.then is None or (directions == "clock" and move.then.axis != "z"):
+        return phrases.say("take.one", first=first)
+    return phrases.say("take.two", first=first, second=part(move.then, phrases, units, directions))
 
 
 def part(move: Move, phrases: Phrases, units: Units, directions: Directions = "sides") -> str:
@@ -102,7 +112,8 @@ def around_the_clock(move: Move, units: Units) -> Move:
         for half in (move, then)
         if along[half.axis] > 1e-6
     ]
-    return replace(halves[0], then=halves[1] if len(halves) > 1 else None, seconds=move.seconds)
+    then = halves[1] if len(halves) > 1 else None
+    return replace(halves[0], then=then, take=move.take, seconds=move.seconds)
 
 
 def place(offset: Offset, phrases: Phrases, units: Units, directions: Directions = "sides") -> str:

@@ -14,7 +14,7 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import CameraModel
 from shelfhelp_ros.simulation.contact import PackBodies
 from shelfhelp_ros.simulation.effects import Effects
-from shelfhelp_ros.simulation.hearing import Gesture, gesture_asked_for, movements_asked_for
+from shelfhelp_ros.simulation.hearing import Asked, Gesture, gesture_asked_for, movements_asked_for
 from shelfhelp_ros.simulation.layout import LAYOUTS, Pack
 from shelfhelp_ros.simulation.products import Product, make_products, products_from_folder
 from shelfhelp_ros.simulation.scene import CameraPose, Look, RenderedFrame, SceneSettings, ShelfScene
@@ -198,12 +198,15 @@ class SimulatedShelf:
         if turn is not None:
             self._turn_goal = np.clip(self._turn + np.array(turn), -TURN_LIMIT, TURN_LIMIT)
             return
-        if (gesture := gesture_asked_for(text)) is not None:
+        asked, gesture = movements_asked_for(text) if axis else (), gesture_asked_for(text)
+        if gesture is Gesture.TAKE and self.held is None:
+            self._reach_and_take(asked)
+            return
+        if gesture is not None:
             self.gesture(gesture)
             return
         if axis and math.isnan(distance):
             distance = math.copysign(self.settings.hand_settings.blind_step, -1 if NEGATIVE.intersection(words) else 1)
-        asked = movements_asked_for(text) if axis else ()
         if asked:
             self.hand.follow(asked, self.camera_pose.rotation, self.time)
         else:
@@ -211,17 +214,20 @@ class SimulatedShelf:
 
     def gesture(self, gesture: Gesture) -> None:
         """Take what the hand is at and hold it up, hold it closer, put it back, or show the empty hand."""
-        pose = self.camera_pose
         if gesture is Gesture.TAKE and self.held is None:
-            self._taking = True
-            self.hand.hear("", math.nan, pose.rotation, self.time, "done")
+            self._reach_and_take(())
         elif gesture is Gesture.PUT_BACK:
             self.put_back()
-            self.hand.hear("", math.nan, pose.rotation, self.time, "stopped")
+            self.hand.hear("", math.nan, self.camera_pose.rotation, self.time, "stopped")
         elif gesture in (Gesture.TAKE, Gesture.SHOW_HAND, Gesture.CLOSER):
             self._show(CLOSER if gesture is Gesture.CLOSER else SHOWN)
         elif gesture is Gesture.LOWER:
             self.hand.go_to(self.hand.position - [0.0, 0.0, 0.15], self.time)
+
+    def _reach_and_take(self, asked: tuple[Asked, ...]) -> None:
+        """Move as asked and on to the shelf, and take what is felt there."""
+        self._taking = True
+        self.hand.follow(asked, self.camera_pose.rotation, self.time, reach=True)
 
     def _show(self, where: Vector) -> None:
         """Hold the hand, or the pack in it, where the camera sees it."""
@@ -237,7 +243,7 @@ class SimulatedShelf:
             remaining -= tick
             self._turn += np.clip(self._turn_goal - self._turn, -TURN_SPEED * tick, TURN_SPEED * tick)
             self.hand.step(tick, self.time, self._bodies)
-            if self._taking and self.hand.touched is not None:
+            if self._taking and self.hand.feels and self.hand.touched is not None:
                 self.take(self.hand.touched)
                 self._show(SHOWN)
         if self.held is not None:

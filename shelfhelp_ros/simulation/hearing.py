@@ -22,7 +22,7 @@ UNITS = {
 }
 WAYS = {"left": (0, -1), "right": (0, 1), "up": (1, -1), "down": (1, 1), "forward": (2, 1), "back": (2, -1)}
 
-_BETWEEN_HALVES = re.compile(rf",? then |,? and (?={'|'.join(WAYS)})")
+_BETWEEN_HALVES = re.compile(rf",? then |,? and (?={'|'.join(WAYS)})|, (?={'|'.join(WAYS)})")
 _OF_THE_HAND = re.compile(r"(up|down|left|right|forward|back|reach|pull|far|to the|an?|about|\d+)\b")
 #: People take a step when they are told no amount.
 _STEP = 0.10
@@ -59,11 +59,14 @@ class Asked:
 
 
 def movements_asked_for(text: str) -> tuple[Asked, ...]:
-    """The movements of the hand that a sentence asks for, in their order; none when it asks for something else."""
+    """The movements of the hand that a sentence asks for, in their order; none when it asks for something else.
+
+    A product may have to be taken after them, see ``gesture_asked_for``.
+    """
     sentence = text.rstrip(". ").split(". ")[-1].lower()
     if not _OF_THE_HAND.match(sentence):
         return ()
-    halves = [_half(half.split()) for half in _BETWEEN_HALVES.split(sentence)]
+    halves = [_half(half.split()) for half in _BETWEEN_HALVES.split(sentence) if Gesture.TAKE.value not in half]
     return tuple(half for half in halves if half is not None)
 
 

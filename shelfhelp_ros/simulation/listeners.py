@@ -150,7 +150,8 @@ class Hand:
         self.lifted = self.closer = False
         self._shown: Mapping[Gesture, Vector] = {}
         self._grip: Vector = self.position
-        self._taking = self._returning = False
+        self._taking_from: float | None = None
+        self._returning = False
         self._rng = rng
         self._strokes: list[_Stroke] = []
         self._creep: Vector | None = None
@@ -197,7 +198,8 @@ class Hand:
         moved, self.touched = rack.without(self.held).slide(self.position, shift)
         self.path += float(np.linalg.norm(moved - self.position))
         self.position = moved
-        if self._taking and (self.touched is not None or not self._strokes):
+        taking = self._taking_from is not None and now >= self._taking_from
+        if taking and (self.touched is not None or not self._strokes):
             self._take(now)
         elif self._returning and not self._strokes:
             self.held, self._returning = None, False
@@ -205,7 +207,7 @@ class Hand:
 
     def _take(self, now: float) -> None:
         """Close the fingers around what they touch, if anything, and lift it to where it was asked for."""
-        self._taking, self.held, self._grip = False, self.touched, self.position.copy()
+        self._taking_from, self.held, self._grip = None, self.touched, self.position.copy()
         self._go(Gesture.TAKE, now + _GRASP)
 
     def _go(self, gesture: Gesture, now: float) -> None:
@@ -215,6 +217,7 @@ class Hand:
         self._plan([np.asarray(shift)], now)
 
     def _act(self, text: str, phase: str, axes: Vector, now: float) -> None:
+        self._taking_from = None
         if text == STOP_WORD:
             self._strokes, self._creep = [], None
         elif text in CREEPS:
@@ -223,20 +226,27 @@ class Hand:
             pace = self.person.population.creep * self.person.gains[axis] * self.person.speed
             pace = pace / self.person.population.speed
             self._creep, self._creep_from, self._creep_until = axes[:, axis] * sign * pace, now, now + _PATIENCE
+        elif asked := movements_asked_for(text):
+            self._creep = None
+            self._move(self._understood(asked), gesture_asked_for(text), axes, now)
         elif (gesture := gesture_asked_for(text)) is not None:
             self._creep = None
             if self._rng.random() >= self.person.population.misheard:
                 self._obey(gesture, axes, now)
-        elif asked := movements_asked_for(text):
-            self._creep = None
-            self._plan([self._movement(one, axes) for one in self._understood(asked)], now)
         elif phase in STOPPING_PHASES:
             self._strokes, self._creep = [], None
 
+    def _move(self, asked: tuple[Asked, ...], gesture: Gesture | None, axes: Vector, now: float) -> None:
+        """Move as understood, and take what comes then if that was asked for and heard to the end."""
+        taking = gesture is Gesture.TAKE and asked and self.held is None
+        if taking and self._rng.random() >= self.person.population.half_missed:
+            self._reach_and_take(asked, axes, now)
+        else:
+            self._plan([self._movement(one, axes) for one in asked], now)
+
     def _obey(self, gesture: Gesture, axes: Vector, now: float) -> None:
         if gesture is Gesture.TAKE and self.held is None:
-            self._taking = True
-            self._plan([axes[:, 2] * _FINAL_REACH], now)
+            self._reach_and_take((), axes, now)
         elif gesture in (Gesture.TAKE, Gesture.CLOSER, Gesture.SHOW_HAND):
             self._go(gesture, now)
         elif gesture is Gesture.PUT_BACK:
@@ -244,6 +254,13 @@ class Hand:
             self._plan([self._grip - self.position] if self.held is not None else [], now)
         elif gesture is Gesture.LOWER:
             self._plan([axes[:, 1] * _LOWERED], now)
+
+    def _reach_and_take(self, asked: tuple[Asked, ...], axes: Vector, now: float) -> None:
+        """Move as asked and on forward until something is felt, and take that; what is touched on the way aside is not
+        it."""
+        forward = axes[:, 2] * _FINAL_REACH
+        self._plan([*(self._movement(one, axes) for one in asked), forward], now)
+        self._taking_from = self._strokes[len([one for one in asked if one.axis != 2])].start
 
     def _understood(self, asked: tuple[Asked, ...]) -> tuple[Asked, ...]:
         """What arrives of a sentence: all of it, the first half, nothing, or the wrong way."""

@@ -23,6 +23,8 @@ NEGATIVE = frozenset({"left", "up", "back"})
 TURN_DEGREES = 12.0
 TURN_WORDS = {"left": (-1, 0), "right": (1, 0), "higher": (0, 1), "lower": (0, -1)}
 TURN_SIZES = {"little": 0.4, "far": 2.0, "much": 2.0}
+# How far a hand goes on that feels for something, metres in the world.
+_REACH = np.array([0.0, 0.2, 0.0])
 # Metres from its goal at which one movement passes into the next.
 _ARRIVED = 0.01
 STOPPING_PHASES = (
@@ -77,12 +79,17 @@ class SimulatedHand:
         self._intention: _Intention | None = None
         self._next: tuple[Vector, ...] = ()
         self._touched: int | None = None
-        self._reaching = False
+        self._felt_for = 0
 
     @property
     def touched(self) -> int | None:
         """The number of the pack that the fingertips touch, or None."""
         return self._touched
+
+    @property
+    def feels(self) -> bool:
+        """Whether it is on its way to the shelf to take what it comes to, and not on its way aside any more."""
+        return self._intention is None and len(self._next) < self._felt_for
 
     def hear(self, axis: str, distance: float, rotation: npt.NDArray[np.float64], now: float, phase: str = "") -> None:
         """Something was said at ``now`` seconds; the newest thing said replaces what was to be done before.
@@ -95,13 +102,18 @@ class SimulatedHand:
             length = self.settings.blind_step if math.isnan(distance) else distance
             self._intend(now, rotation[:, AXES[axis]] * length * self._error())
         elif phase == "done":
-            self._intend(now, np.array([0.0, 0.12, 0.0]))
+            self._intend(now, _REACH)
         elif phase in STOPPING_PHASES:
             self._intend(now)
 
-    def follow(self, asked: tuple[Asked, ...], rotation: npt.NDArray[np.float64], now: float) -> None:
-        """Movements were asked for in words at ``now`` seconds; otherwise as ``hear``."""
-        self._intend(now, *(rotation[:, a.axis] * a.sign * a.metres * self._error() for a in asked))
+    def follow(
+        self, asked: tuple[Asked, ...], rotation: npt.NDArray[np.float64], now: float, reach: bool = False
+    ) -> None:
+        """Movements were asked for in words at ``now`` seconds, with ``reach`` to go on after them and feel for a pack;
+        otherwise as ``hear``."""
+        shifts = [rotation[:, a.axis] * a.sign * a.metres * self._error() for a in asked]
+        self._intend(now, *shifts, *([_REACH] if reach else []))
+        self._felt_for = 1 + sum(a.axis == 2 for a in asked) if reach else 0
 
     def place(self, point: Vector) -> None:
         """Be at ``point`` (3,) in the world at once, with no movement left to make."""
@@ -114,7 +126,7 @@ class SimulatedHand:
 
     def _intend(self, now: float, *shifts: Vector) -> None:
         late = self.settings.reaction + self.settings.reaction_spread * abs(float(self._rng.standard_normal()))
-        self._intention = _Intention(now + late, shifts)
+        self._intention, self._felt_for = _Intention(now + late, shifts), 0
 
     def _error(self) -> float:
         """How far this movement goes, as a multiple of what was asked for."""

@@ -36,13 +36,15 @@ def understood(text: str) -> np.ndarray | None:
 
 @dataclass
 class Listener:
-    """Hears one sentence at a time, reacts, and moves along a straight line."""
+    """Hears one sentence at a time, reacts, and moves along a straight line; who takes something feels for it."""
 
     seed: int
     hand: np.ndarray
     rate_wpm: float = 175.0
     speaks_until: float = -1.0
     heard: Instruction | None = None
+    front: float = np.inf
+    taking: bool = False
     taken: bool = False
     moves_at: float = np.inf
     goal: np.ndarray = field(default_factory=lambda: np.zeros(3))
@@ -64,15 +66,18 @@ class Listener:
         """Move for one step; whether the voice still sounds."""
         if self.heard is not None and now >= self.moves_at:
             move = understood(self.heard.text)
-            if "Take it" in self.heard.text:
-                self.taken, self.goal = True, np.array(UP_HAND)
-            elif move is not None:
+            self.taking = "take it" in self.heard.text.lower()
+            if move is not None:
                 self.goal = self.hand + move * self.gain * self.random.lognormal(0.0, 0.15)
+            if self.taking:
+                self.goal[2] = min(self.goal[2] + 0.2, self.front)
             self.heard = None
         way = self.goal - self.hand
         length = float(np.linalg.norm(way))
         if length > 0:
             self.hand = self.hand + way * min(1.0, self.speed * STEP / length)
+        elif self.taking:
+            self.taking, self.taken, self.goal = False, True, np.array(UP_HAND)
         return now < self.speaks_until
 
 
@@ -88,7 +93,7 @@ class Episode:
         random = np.random.default_rng(self.seed + 10_000)
         target = random.uniform((-0.25, -0.25, 0.5), (0.25, 0.25, 0.8))
         shelf = target
-        self.listener = Listener(self.seed, random.uniform((-0.3, 0.0, 0.15), (0.3, 0.3, 0.4)))
+        self.listener = Listener(self.seed, random.uniform((-0.3, 0.0, 0.15), (0.3, 0.3, 0.4)), front=shelf[2] - 0.01)
         # Its frames come at random: gaps of half a second are no lost camera here.
         self.guide = Guide(GuidanceSettings(units=self.units, stale_after=1.0), PHRASES)
         self.said: list[tuple[float, Instruction, np.ndarray]] = []
@@ -101,6 +106,8 @@ class Episode:
             now += STEP
             now_ns = began_ns + int(now * 1e9)
             was, sounds = sounds, self.listener.live(now)
+            if self.listener.taken and not np.isfinite(self.miss):
+                self.miss = float(np.abs(self.offset()).max())
             if self.listener.taken:
                 # The pack goes with the hand that took it.
                 target = self.listener.hand - [0, 0.08, 0]
@@ -129,8 +136,6 @@ class Episode:
 
     def hear(self, instruction: Instruction | None, now: float) -> None:
         if instruction is not None:
-            if "Take it" in instruction.text:
-                self.miss = float(np.abs(self.offset()).max())
             self.said.append((now, instruction, self.offset()))
             self.listener.listen(instruction, now)
 

@@ -51,6 +51,33 @@ def test_a_hand_that_goes_on_into_the_shelf_has_taken_nothing() -> None:
     assert grasp.verdict is None
 
 
+def test_a_hand_on_its_way_has_to_have_been_at_the_shelf() -> None:
+    """Told to take it from afar, it is neither lifted nor judged before it came there, and then counts from there."""
+    grasp = Grasp(GuidanceSettings(), np.array([0.0, 0.0, 0.3]), product((0.0, 0.0, 0.72), 1), False, comes=True)
+    there = sighting((0.0, 0.0, 0.72), 1)
+    for look, depth in enumerate((0.3, 0.35, 0.3, 0.45)):
+        grasp.look(there, np.array([0.1, 0.0, depth]), look)
+        assert not grasp.reached
+        assert not grasp.lifted
+    for look, depth in enumerate((0.62, 0.68, 0.66), start=10):
+        grasp.look(there, np.array([0.02, 0.0, depth]), look)
+    assert grasp.reached
+    assert not grasp.lifted
+    assert grasp.home == pytest.approx([0.02, 0.0, 0.68])
+    for look in range(20, 25):
+        grasp.look(sighting((0.0, 0.02, 0.4), 2), LIFTED, look)
+    assert grasp.verdict is Verdict.CONFIRMED
+
+
+def test_a_hand_that_slides_along_the_shelf_to_it_has_lifted_nothing() -> None:
+    """It set out beside the product, and farther from there than a lift is long."""
+    grasp = Grasp(GuidanceSettings(), np.array([0.2, 0.0, 0.68]), product((0.0, 0.0, 0.72), 1), False, comes=True)
+    for look, across in enumerate((0.2, 0.12, 0.05, 0.0)):
+        grasp.look(sighting((0.0, 0.0, 0.72), 1), np.array([across, 0.0, 0.68]), look)
+    assert grasp.reached
+    assert not grasp.lifted
+
+
 @pytest.mark.parametrize(
     ("seen", "known", "doubted", "expected"),
     [

@@ -8,12 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from guide_driver import MS, NAME, PHRASES, UP, UP_HAND, Driver, product, sighting
+from guide_driver import AT_SHELF, MS, NAME, PHRASES, SHELF, UP, UP_HAND, Driver, product, sighting
 
 from shelfhelp_ros.guidance.guide import Guide
 from shelfhelp_ros.guidance.instruction import Urgency
 from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
 from shelfhelp_ros.guidance.phases import Phase
+from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
 from shelfhelp_ros.guidance.planner import WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.sightings import Decision, Position, Verified
@@ -226,6 +227,73 @@ def test_a_slow_camera_is_enough_to_confirm(driver):
         driver.wait(0.35)
         driver.see(age_ms=200, **({"at": AT, "hand": AT_IT} if step < 14 else {"at": UP, "hand": UP_HAND}))
     assert driver.phase is Phase.DONE
+
+
+FRONT = (0.14, 0.2)
+AHEAD = (0.1, 0.05, 0.3)
+
+
+@pytest.fixture
+def reacher():
+    """A search in which the hand was told to go on to the product and take it."""
+    driver = Driver(Guide(GuidanceSettings(), PHRASES, PhrasePlanner))
+    driver.start()
+    driver.watch(3.0, seen=product(SHELF, size=FRONT), hand=AHEAD)
+    assert driver.texts[-1] == "Forward 8 inches, then take it and hold it up to the camera."
+    assert driver.phase is Phase.CONFIRM
+    return driver
+
+
+def test_taken_on_the_way_confirmed_in_the_hand(reacher):
+    """The sentence that sends the hand asks it to take the product too; nothing more is said until it is known."""
+    told = len(reacher.said)
+    reacher.watch(4.0, seen=product(SHELF, size=FRONT), hand=AT_SHELF)
+    reacher.watch(1.5, at=UP, hand=UP_HAND)
+    assert reacher.texts[told:] == [f"That's it. You have {NAME}."]
+
+
+def test_a_neighbour_taken_on_the_way_is_put_back(reacher):
+    """The product still stands on the shelf when the hand holds up what it took."""
+    reacher.watch(3.0, seen=product(SHELF, size=FRONT), hand=AT_SHELF)
+    reacher.watch(3.0, seen=product(SHELF, size=FRONT), hand=UP_HAND)
+    assert reacher.texts[-1].startswith("That is not it. Put it back.")
+
+
+def test_a_hand_that_does_not_come_is_told_the_way_again(reacher):
+    """Who did not hear it is neither asked for a pack nor left alone."""
+    told = len(reacher.said)
+    reacher.watch(9.0, seen=product(SHELF, size=FRONT), hand=AHEAD)
+    assert reacher.texts[told:][0] == reacher.texts[told - 1]
+
+
+def test_who_asks_on_the_way_hears_the_way(reacher):
+    """Not to take what the hand has not come to, and no promise of a camera that works."""
+    reacher.watch(0.5, seen=product(SHELF, size=FRONT), hand=(0.1, 0.05, 0.4))
+    assert reacher.repeat().text.startswith("Forward")
+
+
+def test_a_sentence_that_the_voice_dropped_sends_nobody(reacher):
+    """The way is told anew from where the hand is."""
+    driver = Driver(Guide(GuidanceSettings(), PHRASES, PhrasePlanner))
+    driver.start()
+    driver.guide.on_speaking(True, driver.now_ns)
+    driver.wait(1.0)
+    driver.guide.on_speaking(False, driver.now_ns)
+    for _ in range(20):
+        if driver.phase is not Phase.CONFIRM:
+            driver.watch(0.1, seen=product(SHELF, size=FRONT), hand=AHEAD)
+    told = len(driver.said)
+    driver.watch(2.0, seen=product(SHELF, size=FRONT), hand=AHEAD)
+    assert driver.texts[told].startswith("Forward 8 inches, then take it")
+
+
+@pytest.mark.parametrize("more", [{"probability": 0.6}, {"verified": Verified.PENDING}, {"verified": Verified.NO}])
+def test_what_is_not_known_well_is_not_taken_on_the_way(more):
+    """The hand is led to rest before it, where it is looked at."""
+    driver = Driver(Guide(GuidanceSettings(), PHRASES, PhrasePlanner))
+    driver.start()
+    driver.watch(3.0, seen=product(SHELF, size=FRONT), hand=AHEAD, **more)
+    assert driver.texts[-1] == "Reach forward 8 inches."
 
 
 def test_a_passing_hand_is_not_asked_to_take_it(driver):

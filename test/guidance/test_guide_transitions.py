@@ -7,12 +7,14 @@ from guide_driver import PHRASES, UP, UP_HAND, Driver, product
 
 from shelfhelp_ros.guidance.guide import Guide
 from shelfhelp_ros.guidance.phases import ACTIVE, GUIDED, TRANSITIONS, Cue, Phase
+from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
 from shelfhelp_ros.guidance.planner import WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.sightings import Decision
 
 AT = (0.1, 0.05, 0.6)
 AT_IT = (0.1, 0.05, 0.57)
+FRONT = (0.14, 0.2)
 BESIDE = (-0.2, 0.05, 0.57)
 BEFORE = (0.1, 0.05, 0.2)
 IN_SIGHT = (0.05, 0.025, 0.3)
@@ -63,6 +65,14 @@ def apply(driver: Driver, cue: Cue) -> None:
         driver.watch(9.0, Decision.SEARCHING, hand=BEFORE)
     elif cue is Cue.STILL_TAKEN:
         driver.see(at=UP, hand=UP_HAND)
+    elif cue is Cue.TOLD_TO_TAKE:
+        driver.watch(6.0, seen=product(AT, size=FRONT), hand=BEFORE)
+    elif cue is Cue.NOT_REACHED:
+        for _ in range(200):
+            if driver.phase is Phase.CONFIRM:
+                driver.wait(0.05)
+            if driver.phase is Phase.CONFIRM:
+                driver.see(at=AT, hand=BEFORE)
     else:
         _frame(driver, cue)
 
@@ -83,6 +93,12 @@ ROADS = {
     Phase.ABSENT: [Cue.START, Cue.NOT_ON_SHELF],
     Phase.STALE: [Cue.START, Cue.NO_PICTURE],
     Phase.STOPPED: [Cue.STOP],
+}
+
+# Where the usual road does not lead to what the cue needs.
+DETOURS = {
+    Cue.STILL_TAKEN: [*TAKEN, Cue.NO_PICTURE],
+    Cue.NOT_REACHED: [Cue.START, Cue.AHEAD, Cue.TOLD_TO_TAKE],
 }
 
 # Written out by hand, so that a slip in the table cannot hide in the table.
@@ -109,6 +125,8 @@ EXPECTED = [
     (Phase.BLOCKED, Cue.ACTED, Phase.SEARCH),
     (Phase.WRONG_ITEM, Cue.ACTED, Phase.SEARCH),
     (Phase.STALE, Cue.STILL_TAKEN, Phase.CONFIRM),
+    *((phase, Cue.TOLD_TO_TAKE, Phase.CONFIRM) for phase in (Phase.AIM, Phase.REACH)),
+    (Phase.CONFIRM, Cue.NOT_REACHED, Phase.SEARCH),
     *((phase, cue, phase) for phase in (Phase.IDLE, Phase.DONE, Phase.STOPPED) for cue in (*SEEN, Cue.CONFIRMED)),
 ]
 
@@ -122,8 +140,9 @@ def test_the_list_covers_the_table():
 @pytest.mark.parametrize(("phase", "cue", "target"), EXPECTED, ids=lambda value: value.value.replace(" ", "-"))
 def test_transition(phase, cue, target):
     """From ``phase``, inputs that mean ``cue`` lead to ``target``."""
-    driver = Driver(Guide(GuidanceSettings(search_columns=1, search_rows=1), PHRASES, WorstAxisFirst))
-    for step in [*TAKEN, Cue.NO_PICTURE] if cue is Cue.STILL_TAKEN else ROADS[phase]:
+    planner = PhrasePlanner if cue in (Cue.TOLD_TO_TAKE, Cue.NOT_REACHED) else WorstAxisFirst
+    driver = Driver(Guide(GuidanceSettings(search_columns=1, search_rows=1), PHRASES, planner))
+    for step in DETOURS.get(cue, ROADS[phase]):
         apply(driver, step)
     assert driver.phase is phase
     apply(driver, cue)

@@ -16,7 +16,7 @@ from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
 from shelfhelp_ros.guidance.planner import Offset, WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.guidance.wording import direction
-from shelfhelp_ros.simulation.hearing import movements_asked_for
+from shelfhelp_ros.simulation.hearing import Gesture, gesture_asked_for, movements_asked_for
 
 SETTINGS = GuidanceSettings()
 metres = st.floats(-1.5, 1.5)
@@ -33,11 +33,11 @@ def halves(move):
 fronts = st.none() | st.tuples(st.floats(0.02, 0.3), st.floats(0.02, 0.3))
 
 
-@given(metres, metres, metres, fronts, st.sampled_from(["imperial", "metric"]))
+@given(metres, metres, metres, fronts, st.sampled_from(["imperial", "metric"]), st.booleans())
 @settings(deadline=None, max_examples=60)
-def test_every_half_goes_towards_the_product_and_is_heard_as_meant(x, y, z, front, units):
+def test_every_half_goes_towards_the_product_and_is_heard_as_meant(x, y, z, front, units, takeable):
     """Whatever the offset: silence only at the goal, ways that lead there, and words that say them."""
-    offset = Offset("hand", x, y, z, front=front)
+    offset = Offset("hand", x, y, z, front=front, takeable=takeable)
     move = planner(units=units).choose(offset)
     if move is None:
         for off, half in zip((x, y), front or (0.0, 0.0), strict=True):
@@ -47,6 +47,8 @@ def test_every_half_goes_towards_the_product_and_is_heard_as_meant(x, y, z, fron
     text = direction(move, offset, PHRASES, units)
     heard = movements_asked_for(text)
     assert len(heard) == len(halves(move)), text
+    assert (gesture_asked_for(text) is Gesture.TAKE) == move.take
+    assert takeable or not move.take
     for half, asked in zip(halves(move), heard, strict=True):
         at = {"x": x, "y": y, "z": z}[half.axis]
         assert half.positive == (at > 0)
@@ -76,10 +78,43 @@ def test_two_axes_are_asked_for_in_one_sentence():
     assert direction(move, offset, PHRASES, "imperial") == "Right 6 inches, then forward about a foot."
 
 
-def test_the_values_are_seconds_to_the_goal():
+@pytest.mark.parametrize(
+    ("offset", "text"),
+    [
+        (Offset("hand", 0.0, 0.0, 0.33, front=(0.08, 0.1), takeable=True), "Forward about a foot, then take it"),
+        (Offset("hand", 0.06, 0.0, 0.33, None, (0.08, 0.1), True), "Right an inch, forward about a foot, then take it"),
+        (Offset("hand", 0.0, 0.0, 0.33, front=(0.08, 0.1)), "Reach forward about a foot."),
+        (Offset("hand", 0.3, 0.0, 0.33, front=(0.03, 0.1), takeable=True), "Right about a foot, then forward "),
+    ],
+)
+def test_what_the_hand_will_come_to_is_taken_in_the_same_sentence(offset, text):
+    """Where it is known for the product and the hand hardly misses it; a long way aside to a slim pack it might."""
+    assert direction(planner().choose(offset), offset, PHRASES, "imperial").startswith(text)
+
+
+def test_a_dear_mistake_is_not_risked():
+    """Who would rather hear one sentence more than hold a wrong pack is led to rest before it."""
+    offset = Offset("hand", 0.06, 0.02, 0.33, front=(0.07, 0.1), takeable=True)
+    assert planner().choose(offset).take
+    assert not planner(wrong_price=600.0).choose(offset).take
+
+
+def test_nothing_is_learnt_from_a_hand_that_was_stopped_by_a_pack():
+    """How far it would have gone is not known."""
+    offset = Offset("hand", 0.06, 0.0, 0.33, front=(0.08, 0.1), takeable=True)
+    chosen = planner()
+    move = chosen.choose(offset)
+    assert move.take
+    chosen.told(offset, move)
+    chosen.told(Offset("hand", 0.0, 0.0, 0.0), None)
+    assert chosen.gains == Gains.prior()
+
+
+@pytest.mark.parametrize("take", [False, True])
+def test_the_values_are_seconds_to_the_goal(take):
     """Nothing where the hand has arrived, a sentence and its movement next to it, and several of them far away."""
     model = planner()._model
-    solution = model.solve(0.0, 0.22)
+    solution = model.solve(0.0, 0.22, take)
     assert solution.change <= 0.02
     assert (solution.values[model.end] == 0).all()
     assert solution.values[~model.end].min() > SETTINGS.reaction + SETTINGS.instruction_price + 1

@@ -76,6 +76,36 @@ def test_a_pack_is_taken_held_closer_and_put_back() -> None:
     assert hand.position[2] > rack.points(WANTED)[0][2] - 0.15
 
 
+def test_a_pack_is_taken_at_the_end_of_a_movement() -> None:
+    """Asked for in one sentence: the hand goes aside, then forward until it feels a pack, and holds that one up."""
+    person = draw_person(Population(misheard=0.0, half_missed=0.0, pause=0.0, early=0.0, drift=0.0), 0, 1)
+    rack = draw_scene(SITUATIONS[0], rng(2)).rack
+    start = rack.points(WANTED)[0] - person.axes @ [0.058 * person.gains[0], 0.0, 0.3]
+    taken = []
+    for number in range(20):
+        hand = Hand(person, start, rng(number))
+        text = "Right an inch, forward 8 inches, then take it and hold it up to the camera."
+        hand.hear(text, "reach", EYE, 0.0, 0.1, {Gesture.TAKE: np.array([0.0, 0.1, 0.3])})
+        for tick in range(120):
+            hand.step(0.05 * (tick + 1), 0.05, rack)
+        taken.append(None if hand.held is None else int(rack.products[hand.held]))
+        assert hand.lifted
+    assert taken.count(WANTED) >= 18
+
+
+def test_who_misses_the_end_of_a_sentence_takes_nothing() -> None:
+    """The movement is made, and the hand waits there."""
+    person = draw_person(Population(misheard=0.0, half_missed=1.0, pause=0.0), 0, 1)
+    rack = draw_scene(SITUATIONS[0], rng(2)).rack
+    hand = Hand(person, rack.points(WANTED)[0] - [0, 0, 0.3], rng(1))
+    hand.hear("Forward 8 inches, then take it and hold it up to the camera.", "reach", EYE, 0.0, 0.1, {})
+    for tick in range(120):
+        hand.step(0.05 * (tick + 1), 0.05, rack)
+    assert hand.held is None
+    assert not hand.lifted
+    assert rack.points(WANTED)[0][2] - hand.position[2] < 0.2
+
+
 def test_an_empty_hand_takes_nothing() -> None:
     """Where nothing is within reach, what is held up is the hand."""
     scene = draw_scene(SITUATIONS[0], rng(2))

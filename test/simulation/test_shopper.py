@@ -180,9 +180,32 @@ def test_a_pack_is_taken_shown_and_put_back(shelf: SimulatedShelf) -> None:
     assert after.boxes[after.packs.index(pack)] == pytest.approx(seen.boxes[seen.packs.index(pack)], abs=12)
 
 
+def test_a_pack_is_taken_at_the_end_of_a_movement(shelf: SimulatedShelf) -> None:
+    """Protects the sentence that sends the hand and asks for the pack at once: it feels its way over the last bit."""
+    seen = shelf.render()
+    pack = seen.packs[int(np.argmax(seen.visibility))]
+    shelf.hand.place(shelf.packs[pack].front - [0.0, 0.3, 0.0])
+    shelf.hear("Forward 8 inches, then take it and hold it up to the camera.", "z", 0.27, "reach")
+    shelf.step(1.0)
+    assert shelf.held is None
+    shelf.step(5.0)
+    assert shelf.held == pack
+    assert shelf.render().positions[shelf.render().packs.index(pack)] == pytest.approx([0.0, 0.03, 0.43], abs=0.07)
+
+
+def test_what_the_hand_brushes_on_its_way_aside_is_not_taken(shelf: SimulatedShelf) -> None:
+    """Protects the order of the movements: aside first, and what is felt there is not what was meant."""
+    shelf.hear("Right 3 inches, forward 8 inches, then take it and hold it up to the camera.", "x", 0.1, "reach")
+    shelf.step(0.6)
+    assert not shelf.hand.feels
+    shelf.step(3.0)
+    assert shelf.hand.feels or shelf.held is not None
+
+
 @pytest.mark.parametrize(
     ("text", "gesture"),
     [
+        (PHRASES.say("take.one", first="up an inch"), Gesture.TAKE),
         (PHRASES.say("confirm.lift"), Gesture.TAKE),
         (PHRASES.say("confirm.turn"), Gesture.TURN),
         (PHRASES.say("confirm.closer"), Gesture.CLOSER),
