@@ -26,6 +26,15 @@ def peak_memory_mb(process_id: int) -> float:
     return round(float(line.split()[1]) / 1024, 1)
 
 
+def processor_seconds(process_id: int) -> float:
+    """Processor time that a running process has taken so far (Linux); NaN where it cannot be read."""
+    try:
+        fields = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return float("nan")
+    return (int(fields[11]) + int(fields[12])) / float(os.sysconf("SC_CLK_TCK"))
+
+
 def machine() -> str:
     """Processor, usable cores and Python, in one line."""
     name = platform.processor() or platform.machine()

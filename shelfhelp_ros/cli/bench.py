@@ -18,6 +18,7 @@ import numpy as np
 from shelfhelp_ros.errors import ShelfHelpError
 
 Row = dict[str, object]
+WARM_UP_SECONDS = 3.0
 SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 
 
@@ -159,9 +160,10 @@ def measure_ros(
     """Publish the frames to an assistant in another process, and time its answers.
 
     ``framework`` is what lies between stamp and answer besides waiting for the frame before and the pipeline's own
-    time: ROS both ways, and conversion.
+    time: ROS both ways, and conversion. ``processor`` is the assistant's processor time for an update, in milliseconds:
+    other work on the machine changes it least.
     """
-    from shelfhelp_ros.benchmark.figures import peak_memory_mb, percentile
+    from shelfhelp_ros.benchmark.figures import peak_memory_mb, percentile, processor_seconds
     from shelfhelp_ros.cli.assist import require_ros
 
     require_ros()
@@ -178,12 +180,15 @@ def measure_ros(
         probe = LatencyProbe(frames)
         try:
             began = time.monotonic()
-            while not probe.run(1.0, rate, warm_up=0.0).target_ms:
+            while not probe.run(1.0, rate).target_ms:
                 require_alive(process, "the assistant", log)
                 if time.monotonic() - began > 60:
                     raise ShelfHelpError(f"the assistant sent no target within a minute; see {log.read_text()[-300:]}")
             first = time.monotonic() - began
+            probe.run(WARM_UP_SECONDS, rate)
+            spent = processor_seconds(process.pid)
             answers = probe.run(seconds, rate)
+            spent = processor_seconds(process.pid) - spent
             memory = peak_memory_mb(process.pid)
         finally:
             probe.destroy_node()
@@ -195,6 +200,7 @@ def measure_ros(
         "wait": round(wait, 1),
         "pipeline": round(pipeline, 1),
         "framework": round(float(np.mean(answers.target_ms)) - wait - pipeline, 1),
+        "processor": round(1e3 * spent / max(1, len(answers.target_ms)), 1),
         "instruction p50": percentile(answers.instruction_ms, 50),
         "instruction p95": percentile(answers.instruction_ms, 95),
         "start to first target s": round(first, 1),

@@ -167,7 +167,7 @@ def shifted(data: bytes, offset_ns: int) -> bytes:
     if not offset_ns:
         return data
     seconds, nanoseconds = divmod(stamp_ns(data) + offset_ns, 1_000_000_000)
-    return data[:4] + struct.pack(_order(data) + "iI", seconds, nanoseconds) + data[12:]
+    return b"".join((data[:4], struct.pack(_order(data) + "iI", seconds, nanoseconds), memoryview(data)[12:]))
 
 
 def _order(data: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
@@ -44,8 +45,8 @@ class Answers:
 class LatencyProbe(Node):
     """Publishes frames as a camera and records when the answers to each arrive."""
 
-    def __init__(self, frames: Sequence[Frame]) -> None:
-        super().__init__("latency_probe")
+    def __init__(self, frames: Sequence[Frame], **options: Any) -> None:
+        super().__init__("latency_probe", **options)
         self._frames = [_serialised(frame) for frame in frames]
         self._next = 0
         self.answers = Answers()
@@ -57,7 +58,7 @@ class LatencyProbe(Node):
         self.create_subscription(ProductArray, "products", lambda message: None, RESULT, raw=True)
         self.create_subscription(Instruction, "instruction", self._on_instruction, WORDS)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, RESULT)
-        self._executor = SingleThreadedExecutor()
+        self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self)
 
     def publish(self) -> None:
@@ -90,17 +91,16 @@ class LatencyProbe(Node):
                 stages = {key.removesuffix(", ms"): float(text) for key, text in values.items() if key.endswith(", ms")}
                 self.answers.stages.append((int(values["frames a second"]), stages))
 
-    def run(self, seconds: float, rate_hz: float, warm_up: float = 3.0) -> Answers:
-        """Publish for ``warm_up`` seconds, then for ``seconds`` with answers recorded."""
-        for span in (warm_up, seconds):
-            self.answers = Answers()
-            start = due = time.monotonic()
-            while (now := time.monotonic()) - start < span:
-                if now >= due:
-                    self.publish()
-                    due = max(due + 1 / rate_hz, now)
-                self._executor.spin_once(timeout_sec=max(0.0, due - time.monotonic()))
-            self.answers.seconds = time.monotonic() - start
+    def run(self, seconds: float, rate_hz: float) -> Answers:
+        """Publish for so many seconds; returns the answers that came meanwhile."""
+        self.answers = Answers()
+        start = due = time.monotonic()
+        while (now := time.monotonic()) - start < seconds:
+            if now >= due:
+                self.publish()
+                due = max(due + 1 / rate_hz, now)
+            self._executor.spin_once(timeout_sec=max(0.0, due - time.monotonic()))
+        self.answers.seconds = time.monotonic() - start
         return self.answers
 
 

@@ -21,6 +21,7 @@ from shelfhelp_ros.guidance.listener import SCATTER
 from shelfhelp_ros.nodes import conversions
 from shelfhelp_ros.nodes.image_conversion import fill_colour, fill_compressed, fill_depth
 from shelfhelp_ros.nodes.parameters import Parameters, Setting
+from shelfhelp_ros.nodes.precedence import give_way
 from shelfhelp_ros.nodes.quality_of_service import CAMERA, RESULT, STATE, WORDS
 from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.sightings import Position, Sightings, TrackedProduct
@@ -113,6 +114,8 @@ class SimulationNode(Node):
         return ShelfSettings(**{name: self.parameters[name] for name in names}, hand_settings=hand)
 
     def _run(self) -> None:
+        # Rendering in software is no work of the robot's: it gets no more of the cores than the networks do.
+        give_way()
         try:
             with SimulatedShelf(self._settings()) as shelf:
                 self.products = shelf.products
