@@ -128,12 +128,14 @@ class Search:
 
     def run(self, trials: int, arguments: Sequence[str]) -> None:
         """Go on until there are so many trials that ended, each a run of ``shelfhelp-train METHOD`` + arguments."""
-        ended = self.study.get_trials(
-            deepcopy=False, states=[optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED]
-        )
-        left = trials - len(ended)
+        left = trials - self._ended()
         if left > 0:
             self.study.optimize(lambda trial: self._try(trial, arguments), n_trials=left, show_progress_bar=True)
+
+    def _ended(self) -> int:
+        """How many trials came to an end; one that was killed or failed is none of them."""
+        states = [optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED]
+        return len(self.study.get_trials(deepcopy=False, states=states))
 
     def _try(self, trial: optuna.Trial, arguments: Sequence[str]) -> float:
         flags = [f"--{dimension.key}={dimension.draw(trial)}" for dimension in self.dimensions]
@@ -153,7 +155,7 @@ class Search:
             self.monitor: best.value,
             "flags": " ".join(f"--{key} {value}" for key, value in best.params.items()),
         }
-        write_json(self.folder / "best.json", {**found, "settings": best.params, "trials": len(self.study.trials)})
+        write_json(self.folder / "best.json", {**found, "settings": best.params, "trials": self._ended()})
         self._draw(self.folder / "history.png")
         return found
 

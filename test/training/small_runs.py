@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,11 +42,26 @@ def lay_out(folder: Path) -> None:
 
 
 class Killed(pl.Callback):
-    """Kills the process of a training in the middle of its third epoch, as a power cut would."""
+    """Kills the process of a training whose name ends in ``run`` in the middle of an epoch, as a power cut would."""
+
+    def __init__(self, epoch: int = 2, run: str = "") -> None:
+        self.epoch, self.run = epoch, run
 
     def on_train_batch_end(self, trainer: pl.Trainer, *rest: object) -> None:
-        if trainer.current_epoch == 2:
+        if trainer.current_epoch == self.epoch and trainer.default_root_dir.endswith(self.run):
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+# Where another process finds our package and the parts of these tests.
+PATHS = os.pathsep.join(map(str, (Path(__file__).resolve().parents[2], Path(__file__).parent)))
+
+
+def process(*arguments: str) -> subprocess.Popen[str]:
+    """`shelfhelp-train` in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "shelfhelp_training", *arguments], text=True, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
 
 
 def command(main: Callable[[], object], *arguments: str) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 pytest.importorskip("pytorch_lightning", reason="pytorch-lightning comes with the extra 'training'")
 
 import yaml
-from small_runs import command, lay_out
+from small_runs import command, lay_out, process
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_training.cli import train_main
@@ -79,6 +81,34 @@ def test_a_search_goes_on_where_it_stopped(workplace: Path, capsys: pytest.Captu
     assert command(train_main, *TUNE, "--trials", "3") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1]) == best
     assert sorted(folder.glob("trial*")) == trials
+
+
+@pytest.mark.usefixtures("_optuna")
+def test_a_search_that_was_killed_goes_on(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kill -9 in the second trial: the first is kept, the second does not count, and its settings are tried again."""
+    from shelfhelp_training import search
+
+    killer = {"class_path": "small_runs.Killed", "init_args": {"epoch": 0, "run": "trial001"}}
+    (workplace / "kill.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [killer]}}))
+    again = [*TUNE, "--name", "killed", "--trials", "2"]
+    with process(*again, "--config", "kill.yaml") as running:
+        _, errors = running.communicate(timeout=300)
+    assert running.returncode == -signal.SIGKILL, errors
+    trials = [workplace / "runs" / "classifier" / "killed" / f"trial00{number}" for number in range(3)]
+    first = (trials[0] / "run.json").read_bytes()
+    assert [read(trial / "run.json")["finished"] for trial in trials[:2]] == [True, False]
+
+    # A minute of silence tells that a process is gone; here a second has to do.
+    monkeypatch.setattr(search, "SILENCE", 1)
+    time.sleep(2.5)
+    assert command(train_main, *again) == 0
+    assert sorted(trials[0].parent.glob("trial*")) == trials
+    assert (trials[0] / "run.json").read_bytes() == first
+    assert [read(trial / "run.json")["finished"] for trial in trials] == [True, False, True]
+    assert learning_rate(trials[2]) == learning_rate(trials[1]) != learning_rate(trials[0])
+    best = read(trials[0].parent / "best.json")
+    assert best["trials"] == 2
+    assert best["val_accuracy"] == max(best_accuracy(trial) for trial in (trials[0], trials[2]))
 
 
 @pytest.mark.usefixtures("_optuna")

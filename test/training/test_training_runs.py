@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,15 +16,12 @@ pytest.importorskip("pytorch_lightning", reason="pytorch-lightning comes with th
 import pytorch_lightning as pl
 import torch
 import yaml
-from small_runs import EPOCHS, command, lay_out
+from small_runs import EPOCHS, command, lay_out, process
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_training.cli import METHODS, train_main
 from shelfhelp_training.curves import read_curves
 from shelfhelp_training.training import TrainingCLI
-
-# Where another process finds our package and the parts of these tests.
-PATHS = os.pathsep.join(map(str, (Path(__file__).resolve().parents[2], Path(__file__).parent)))
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +38,6 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def train(*arguments: str, start: bool = True) -> TrainingCLI:
     """A step of the classifier's training in this process."""
     return TrainingCLI("classifier", METHODS["classifier"], [*arguments, "--config", "packs.yaml"], start=start)
-
-
-def process(*arguments: str) -> subprocess.Popen[str]:
-    """`shelfhelp-train` in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "shelfhelp_training", *arguments], text=True, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": PATHS, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
 
 
 def read(path: Path) -> Any:
