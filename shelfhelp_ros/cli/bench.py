@@ -176,7 +176,7 @@ def measure_ros(
     command = assist_command("--catalogue", str(catalogue), "--target", target, "--speech", "text")
     command += ["--models", str(models)] if models else []
     log = folder / "assistant.log"
-    with running(command, log) as process, ros([]):
+    with running(command, log, together=True) as process, ros([]):
         probe = LatencyProbe(frames)
         try:
             began = time.monotonic()

@@ -15,9 +15,9 @@ from typing import Any
 from shelfhelp_ros.errors import ShelfHelpError
 
 PATIENCE_SECONDS = 10.0
-# A group of its own, since Ctrl-C is this program's to answer. The session stays ours, as it is of all that one launch
-# file starts: Linux shares the cores between sessions first, and who gives way does so within one.
-_APART: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else {"start_new_session": True}
+# Ctrl-C is this program's to answer: what it starts is in a session of its own, or at least in a group.
+_SESSION: dict[str, Any] = {"start_new_session": True}
+_GROUP: dict[str, Any] = {"process_group": 0} if sys.version_info >= (3, 11) else _SESSION
 
 
 def private_domain() -> dict[str, str]:
@@ -37,9 +37,11 @@ def node_command(module: str, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[str], log: Path, together: bool = False) -> Iterator[subprocess.Popen[bytes]]:
     """A command for as long as the block runs, its output in ``log``.
 
+    Linux shares the cores between sessions first. ``together``: in this program's session, as nodes of one launch file
+    are; threads that give way then do so for this program's, too. Else each has its own share of a busy machine.
     It is interrupted at the end, and killed when it does not end within ten seconds.
     """
     with log.open("wb") as output:
@@ -48,7 +50,7 @@ def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[byte
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            **_APART,
+            **(_GROUP if together else _SESSION),
         )
         try:
             yield process
