@@ -8,7 +8,7 @@ import re
 import runpy
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,18 +101,18 @@ def test_the_wheels_extra_holds_every_ros_package_that_wheels_exist_for(argument
         assert f"ros-jazzy-{name.replace('_', '-')}" in wheels
 
 
-def distributions(module: str) -> set[str]:
+@pytest.fixture(scope="module")
+def distributions() -> Callable[[str], set[str]]:
     """What to ask pip for to get a module, with - for _ and in lower case."""
-    return {
-        name.lower().replace("_", "-") for name in importlib.metadata.packages_distributions().get(module, [module])
-    }
+    of_modules = importlib.metadata.packages_distributions()
+    return lambda module: {name.lower().replace("_", "-") for name in of_modules.get(module, [module])}
 
 
 @pytest.mark.parametrize(
     ("package", "extras"), [("shelfhelp_ros", ["sim"]), ("shelfhelp_training", ["sim", "training", "tune"])]
 )
 def test_every_library_that_is_imported_is_asked_for(
-    package: str, extras: list[str], arguments: dict[str, Any]
+    package: str, extras: list[str], arguments: dict[str, Any], distributions: Callable[[str], set[str]]
 ) -> None:
     """A library that came along with another one is gone when that one no longer needs it."""
     wanted = [
