@@ -5,12 +5,10 @@ from __future__ import annotations
 from enum import Enum
 
 import numpy as np
-import numpy.typing as npt
 
+from shelfhelp_ros.guidance.offsets import Vector, position_of
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.sightings import Decision, TargetSighting, TrackedProduct, Verified
-
-Vector = npt.NDArray[np.float64]
 
 #: Two places nearer to each other than this, metres, are one: the camera sways, and facings are wider.
 _SAME_PLACE = 0.06
@@ -105,7 +103,7 @@ class Grasp:
 
     def _read(self, sighting: TargetSighting, hand: Vector) -> _Sign | None:
         """What a picture says of the pack in the hand; None when it says nothing of it."""
-        place = _place(sighting.product)
+        place = position_of(sighting.product)
         if place is None or sighting.decision not in (Decision.FOUND, Decision.AMBIGUOUS):
             return None
         found = sighting.decision is Decision.FOUND
@@ -128,7 +126,7 @@ class Grasp:
 
     def _come(self, hand: Vector) -> None:
         """Follow a hand on its way to the product."""
-        goal = _place(self.product)
+        goal = position_of(self.product)
         if not self._comes or goal is None:
             return
         if float(np.linalg.norm(hand - goal)) < float(np.linalg.norm(self.home - goal)):
@@ -146,13 +144,5 @@ class Grasp:
 
     def _at_its_place(self, place: Vector) -> bool:
         """Whether a product at ``place`` (3,) stands where the one that the hand was led to stood."""
-        stood = _place(self.product)
+        stood = position_of(self.product)
         return stood is not None and float(np.linalg.norm(place - stood)) < _SAME_PLACE
-
-
-def _place(product: TrackedProduct | None) -> Vector | None:
-    """Where a product is, when that is known and finite."""
-    if product is None or product.position is None:
-        return None
-    xyz = np.asarray(product.position.xyz, np.float64)
-    return xyz if xyz.shape == (3,) and np.isfinite(xyz).all() else None

@@ -18,6 +18,16 @@ from shelfhelp_ros.guidance.candidates import Candidates
 from shelfhelp_ros.guidance.grasp import Grasp, Verdict
 from shelfhelp_ros.guidance.instruction import Instruction, Urgency
 from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
+from shelfhelp_ros.guidance.offsets import (
+    STILL,
+    angles,
+    apart,
+    from_camera,
+    from_hand,
+    front_of,
+    position_of,
+    side_of,
+)
 from shelfhelp_ros.guidance.pacing import Pacing, Stopwatch
 from shelfhelp_ros.guidance.phases import ACTIVE, Cue, Phase, after
 from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
@@ -45,9 +55,6 @@ _REPORT_SECONDS = 0.5
 
 #: What fades is left to the next picture when the voice has less than this to begin.
 _TO_BEGIN_NS = 50_000_000
-
-#: A hand that goes farther than this, metres, while it should rest is on its way.
-_STILL = 0.05
 
 #: How a pack in the hand is looked at, one request after the other, until it can be told.
 _LOOKS = ("confirm.closer", "confirm.turn")
@@ -383,12 +390,12 @@ class Guide:
             return None
         if self._awaited_hand(now_ns) is not None:
             return None
-        product = _position(goal)
+        product = position_of(goal)
         if self._hand is None or self._out_of_frame(bearing):
-            offset, stamp_ns = _camera_offset(bearing, product), sighting.stamp_ns
+            offset, stamp_ns = from_camera(bearing, product), sighting.stamp_ns
         else:
-            front = None if self._careful else _front(goal)
-            offset = _hand_offset(self._hand.xyz, bearing, product, self.settings.palm_standoff, front)
+            front = None if self._careful else front_of(goal)
+            offset = from_hand(self._hand.xyz, bearing, product, self.settings.palm_standoff, front)
             offset = replace(offset, takeable=self._takeable(sighting))
             stamp_ns = min(sighting.stamp_ns, self._hand.stamp_ns)
         if not (math.isfinite(offset.x) and math.isfinite(offset.y)):
@@ -409,7 +416,7 @@ class Guide:
 
         A camera that was asked to turn to it, and does not, is left where it is.
         """
-        across, down = (abs(math.degrees(math.atan2(v, bearing[2]))) for v in bearing[:2])
+        across, down = map(abs, angles(bearing))
         outward = max(across / _FRAME[0], down / _FRAME[1])
         if outward <= _WELL_IN:
             self._framing, self._turns = False, 0
@@ -427,7 +434,7 @@ class Guide:
         """Remember of a sighting what later ones do not tell."""
         goal = self._goal(sighting)
         if goal is not None:
-            self._last_place = _position(goal)
+            self._last_place = position_of(goal)
         if sighting.product is not None:
             self._seen_at = self._stopwatch.seconds
         if sighting.decision is Decision.ABSENT and self._pacing.free(self._stopwatch.seconds - _GLANCE):
@@ -544,7 +551,7 @@ class Guide:
         view, goal, rest = self._view(now_ns), self._goal(sighting), self._rest_at
         if view is None or goal is None or sighting.verified is Verified.NO:
             self._rest_at = None
-        elif rest is None or _apart(view.offset, rest.offset) > _STILL:
+        elif rest is None or apart(view.offset, rest.offset) > STILL:
             self._rest_at = _Rest(view.offset, hand.stamp_ns)
         elif hand.stamp_ns != rest.stamp_ns:
             self._rest_at = _Rest(rest.offset, hand.stamp_ns, rest.many + 1)
@@ -704,7 +711,7 @@ class Guide:
         if grasp.verdict is not Verdict.REFUTED:
             return replace(self._notice("confirm.untold", "wrong", name=self._target_name), pause=pause)
         goal = self._goal(sighting)
-        side = "unknown" if goal is None else side_of(grasp.home, _position(goal))
+        side = "unknown" if goal is None else side_of(grasp.home, position_of(goal))
         saying = replace(self._notice(f"wrong.{side}", "wrong"), pause=pause)
         return saying if side == "unknown" else replace(saying, stamp_ns=sighting.stamp_ns, fades=True)
 
@@ -723,7 +730,7 @@ class Guide:
         """The side of the picture by which the product went out of it; None when it was seen in the middle last."""
         if self._last_place is None:
             return None
-        across, down = (math.degrees(math.atan2(v, self._last_place[2])) for v in self._last_place[:2])
+        across, down = angles(self._last_place)
         if max(abs(across), abs(down)) < _EDGE:
             return None
         if abs(across) >= abs(down):
@@ -829,60 +836,3 @@ class Guide:
             if self._last_topic == "scan":
                 self._tour.undo()
             self._last_topic = ""
-
-
-def _apart(one: Offset, other: Offset) -> float:
-    return math.dist((one.x, one.y, one.z), (other.x, other.y, other.z))
-
-
-def side_of(place: npt.NDArray[np.float64], goal: npt.NDArray[np.float64] | None) -> str:
-    """On which side of a place (3,) another one is: left, right, up, down, or unknown when it is the same."""
-    if goal is None:
-        return "unknown"
-    across, down = (float(value) for value in (goal - place)[:2])
-    if max(abs(across), abs(down)) < _STILL:
-        return "unknown"
-    if abs(across) >= abs(down):
-        return "right" if across > 0 else "left"
-    return "down" if down > 0 else "up"
-
-
-def _position(product: TrackedProduct) -> npt.NDArray[np.float64] | None:
-    """A product's position when it is known, finite and in front of the camera."""
-    position = product.position
-    if position is None:
-        return None
-    xyz = np.asarray(position.xyz, np.float64)
-    return xyz if xyz.shape == (3,) and np.isfinite(xyz).all() and xyz[2] > 0 else None
-
-
-def _front(product: TrackedProduct) -> tuple[float, float] | None:
-    """Half the width and height of a product's front, when they are known and finite."""
-    size = product.size
-    return None if size is None or not np.isfinite(size).all() else (size[0] / 2, size[1] / 2)
-
-
-def _camera_offset(bearing: npt.NDArray[np.float64], product: npt.NDArray[np.float64] | None) -> Offset:
-    x, y = (math.degrees(math.atan2(value, bearing[2])) for value in bearing[:2])
-    if product is None:
-        return Offset("camera", x, y, math.nan)
-    return Offset("camera", x, y, float(product[2]), _triple(product))
-
-
-def _triple(xyz: npt.NDArray[np.float64]) -> tuple[float, float, float]:
-    return float(xyz[0]), float(xyz[1]), float(xyz[2])
-
-
-def _hand_offset(
-    hand: npt.NDArray[np.float64],
-    bearing: npt.NDArray[np.float64],
-    product: npt.NDArray[np.float64] | None,
-    standoff: float,
-    front: tuple[float, float] | None,
-) -> Offset:
-    """From the palm to its goal in front of the product; without the product's depth, at the depth of the hand."""
-    if product is not None:
-        x, y, z = (float(value) for value in product - hand)
-        return Offset("hand", x, y, z - standoff, _triple(product), front)
-    x, y = (float(value) for value in bearing[:2] / bearing[2] * max(hand[2], 0.0) - hand[:2])
-    return Offset("hand", x, y, math.nan)
