@@ -21,7 +21,8 @@ points = st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.1, 2)).map(np
 def test_from_the_hand_it_is_what_is_left_to_go(hand, place, standoff):
     """A hand that goes by the offset stops ``standoff`` before the product."""
     offset = from_hand(hand, place / np.linalg.norm(place), place, standoff, None)
-    assert hand + [offset.x, offset.y, offset.z] == pytest.approx(place - [0, 0, standoff])
+    way = np.array([offset.x, offset.y, offset.z])
+    assert hand + way == pytest.approx(place - [0, 0, standoff])
     assert apart(offset, from_hand(place - [0, 0, standoff], place, place, standoff, None)) == pytest.approx(
         np.linalg.norm(place - [0, 0, standoff] - hand)
     )
