@@ -6,7 +6,7 @@ import dataclasses
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -185,9 +185,12 @@ class PerceptionNode(ManagedNode):
         return Path(self.parameters["models"]).expanduser() if self.parameters["models"] else None
 
     def _load(self) -> Pipeline:
-        # Following the products must not wait for a core. Threads of a network are as the one that loads it.
+        # Following the products must not wait for a core. What is made in a thread that gives way has threads that do.
         beside = ThreadPoolExecutor(1, "networks", give_way)
-        detector, encoder = beside.submit(self.load_networks).result()
+        return beside.submit(self._make_pipeline, beside).result()
+
+    def _make_pipeline(self, beside: Executor) -> Pipeline:
+        detector, encoder = self.load_networks()
         path = self.parameters["catalogue"]
         catalogue = Catalogue(Path(path).expanduser() if path else None)
         verifier = self._load_verifier(self._model_folder())

@@ -6,11 +6,18 @@ import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("shelfhelp_interfaces", reason="shelfhelp_interfaces is not built")
+
+from ros_graph import Graph
+
 from shelfhelp_ros.nodes.precedence import give_way
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows a precedence of threads")
 LOWEST = 19
 
 
@@ -18,7 +25,6 @@ def precedence() -> int:
     return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have a precedence of their own on Linux only")
 def test_a_thread_and_those_it_starts_give_way() -> None:
     """As the threads of a network do; those that were there before keep theirs, and nobody is the last of all twice."""
     before = precedence()
@@ -30,3 +36,13 @@ def test_a_thread_and_those_it_starts_give_way() -> None:
         assert pool.submit(precedence).result() == LOWEST
     assert lower == started == min(LOWEST, before + 5)
     assert precedence() == before
+
+
+def test_networks_give_way_to_what_follows_the_products(graph: Graph, tiny_models: Path) -> None:
+    """Detection, embedding and the second look do; the worker that takes the pictures does not."""
+    before = precedence()
+    graph.perception(tiny_models)
+    threads = {thread.name: thread.native_id for thread in threading.enumerate()}
+    found = {name: os.getpriority(os.PRIO_PROCESS, threads[name] or 0) for name in ("networks_0", "second_look")}
+    assert found == dict.fromkeys(found, min(LOWEST, before + 5))
+    assert os.getpriority(os.PRIO_PROCESS, threads["perception_worker"] or 0) == before
