@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,37 +14,52 @@ if WORKERS := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
 #: What runs in real time, with other processes or a voice: a machine that is shared may stall it for a moment.
 IN_REAL_TIME = ("ros", "faults", "feedback")
-#: What computes for minutes, and is begun first: whoever takes it last would be waited for.
+#: What computes for minutes, and is begun first: a process that took it last would be waited for.
 LONG = ("training", "packaging")
-#: Tests that compute beside those in real time take what these leave of the processors.
-NICE = 15
+#: Tests that compute give way to those in real time beside them, but not for ever to whatever else the machine does.
+NICE = 5
 
 
-def _room(item: pytest.Item) -> str:
+def _room(nodeid: str) -> str:
     """The folder of ``test/`` that a test is in."""
-    return item.path.relative_to(REPOSITORY / "test").parts[0]
+    return nodeid.split("/")[1]
+
+
+def _turn(room: str) -> int:
+    if room in IN_REAL_TIME:
+        return 0
+    return 1 + LONG.index(room) if room in LONG else 1 + len(LONG)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test in real time is broken when it fails three times; each failure is reported.
-
-    Side by side (``-n``) these run in one process, one after the other, from the beginning, and the tests of any other
-    file together in one of the other processes.
-    """
+    """A test in real time is broken when it fails three times; each failure is reported."""
     for item in items:
-        real_time = _room(item) in IN_REAL_TIME
-        if real_time:
+        if _room(item.nodeid) in IN_REAL_TIME:
             item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
-        item.add_marker(pytest.mark.xdist_group("in real time" if real_time else item.nodeid.partition("::")[0]))
     if WORKERS:
-        items.sort(key=lambda item: (_room(item) not in IN_REAL_TIME, _room(item) not in LONG))
+        items.sort(key=lambda item: _turn(_room(item.nodeid)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Side by side (``-n 2 --dist loadfile``), the tests of a file run in one process, and those in real time, too.
+
+    Not by pytest-xdist's own groups, which do nothing under pytest 9.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "in real time" if _room(nodeid) in IN_REAL_TIME else str(super()._split_scope(nodeid))
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A process that begins to compute gives way to the one that runs in real time. There is no way back from that."""
-    if WORKERS and _room(item) not in IN_REAL_TIME:
+    if WORKERS and _room(item.nodeid) not in IN_REAL_TIME:
         os.nice(max(0, NICE - os.nice(0)))
 
 
