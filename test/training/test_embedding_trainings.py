@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache as cache_results
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import yaml
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint
 
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.inference.card import load_card
+from shelfhelp_ros.inference.card import ModelCard, load_card
 from shelfhelp_ros.inference.session import open_session
 from shelfhelp_ros.perception.encoder import Encoder
 from shelfhelp_training.checkpoints import read_checkpoint
@@ -117,6 +118,18 @@ def trained(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     folder, watch = tmp_path_factory.mktemp("one_shot"), Watch()
     make_trainer(folder, 6, watch).fit(one_shot(), datamodule=make_data(cache, 8))
     return folder, watch
+
+
+@pytest.fixture(scope="module")
+def exported() -> Callable[[Path], tuple[Path, ModelCard]]:
+    """The export of a run, made once: the model's path and what the exporter said of it."""
+
+    @cache_results
+    def export(run: Path) -> tuple[Path, ModelCard]:
+        output = run / "models" / "encoder.onnx"
+        return output, export_encoder([run / "last.ckpt"], output)
+
+    return export
 
 
 def test_triplets_teach_packs_never_seen(trained: tuple[Path, Watch], cache: Path) -> None:
@@ -283,12 +296,14 @@ def test_the_line_between_probe_and_fine_tuned_network_is_measured(
 
 @pytest.mark.parametrize("which", ["one_shot", "tower"])
 def test_the_export_agrees_with_pytorch(
-    which: str, request: pytest.FixtureRequest, cache: Path, tmp_path: Path
+    which: str,
+    request: pytest.FixtureRequest,
+    cache: Path,
+    exported: Callable[[Path], tuple[Path, ModelCard]],
 ) -> None:
     """From the checkpoint of any method to an encoder the robot loads: the same vectors for the same crops."""
     folder = request.getfixturevalue("trained" if which == "one_shot" else which)[0]
-    output = tmp_path / "models" / "encoder.onnx"
-    card = export_encoder([folder / "last.ckpt"], output)
+    output, card = exported(folder)
     assert load_card(output) == card
     side = SIDE if which == "one_shot" else TOWER_SIDE
     assert (card.input.height, card.input.width, card.embedding.dimensions) == (side, side, 32)  # type: ignore[union-attr]
@@ -299,10 +314,11 @@ def test_the_export_agrees_with_pytorch(
     np.testing.assert_allclose((found * expected).sum(axis=1), 1, atol=1e-4)
 
 
-def test_a_student_comes_near_its_teacher(trained: tuple[Path, Watch], cache: Path, tmp_path: Path) -> None:
+def test_a_student_comes_near_its_teacher(
+    trained: tuple[Path, Watch], cache: Path, exported: Callable[[Path], tuple[Path, ModelCard]], tmp_path: Path
+) -> None:
     """The exported network teaches another: the loss falls, unseen packs are known better than before, ONNX agrees."""
-    teacher = tmp_path / "encoder.onnx"
-    export_encoder([trained[0] / "last.ckpt"], teacher)
+    teacher, _ = exported(trained[0])
     pl.seed_everything(1)
     options = {**NETWORK, "dimensions": 24, "teacher": str(teacher), "cache": cache, "logits": 0.2}
     student = Distillation(**options, learning_rate=3e-3, warm_up=4)
