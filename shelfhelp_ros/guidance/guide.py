@@ -615,7 +615,7 @@ class Guide:
         sighting, grasp = self._fresh_sighting(now_ns), self._grasp
         if self._phase is not Phase.CONFIRM or grasp is None or grasp.verdict is not Verdict.CONFIRMED:
             return None
-        if sighting is None or self._hand is None or self._awaited_hand(now_ns) is not None:
+        if sighting is None or self._awaited_hand(now_ns) is not None or self._hand is None:
             return None
         if not grasp.agrees(sighting, self._hand.xyz):
             return None

@@ -287,6 +287,16 @@ def test_a_sentence_that_the_voice_dropped_sends_nobody(reacher):
     assert driver.texts[told].startswith("Forward 8 inches, then take it")
 
 
+def test_a_hand_that_is_forgotten_before_the_yes_gets_none(driver):
+    """The looks said yes while the voice still spoke; then the hand was gone for good."""
+    driver.watch(2.5, at=SHELF, hand=AT_SHELF)
+    assert driver.texts[-1] == "Take it and hold it up to the camera."
+    driver.watch(0.6, at=UP, hand=UP_HAND)
+    driver.watch(9.0, at=UP)
+    assert driver.phase is Phase.CONFIRM
+    assert count(driver, "That's it") == 0
+
+
 @pytest.mark.parametrize("more", [{"probability": 0.6}, {"verified": Verified.PENDING}, {"verified": Verified.NO}])
 def test_what_is_not_known_well_is_not_taken_on_the_way(more):
     """The hand is led to rest before it, where it is looked at."""
