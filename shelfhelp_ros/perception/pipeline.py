@@ -94,6 +94,7 @@ class Pipeline:
         self._looking = Looking(encoder, beside)
         self._distances = DistanceMemory(self.settings.occlusion)
         self._measured: dict[int, Measured | None] = {}
+        self._taken = False
         self._evidence: dict[int, Evidence] = {}
         self._candidates: set[int] = set()
         self._watch = TargetWatch(self.matcher.thresholds, self.settings.watch)
@@ -254,11 +255,14 @@ class Pipeline:
         """The tracks that something stands before; they are held. Also drops what is known of tracks that are gone."""
         alive = {track.track_id for track in tracks}
         self._evidence = {track_id: known for track_id, known in self._evidence.items() if track_id in alive}
+        self._taken = False
         if frame.depth is None:
             self._measured = {}
             return set()
         self._measured = {track.track_id: _depths(track, frame) for track in tracks}
-        for taken in self._distances.update(self._measured, frame.stamp_ns, growth(motion)):
+        all_taken = self._distances.update(self._measured, frame.stamp_ns, growth(motion))
+        self._taken = bool(all_taken)
+        for taken in all_taken:
             # A pack in the hand is looked at anew: its track may have been that of one it passed.
             self._evidence.pop(taken, None)
             self._looking.drop(taken)
@@ -277,7 +281,10 @@ class Pipeline:
 
     def _look(self, frame: Frame, tracks: Sequence[Track]) -> None:
         """Have the tracks that deserve it embedded, and learn what has been seen by now."""
-        self._learn(wait=False)
+        # Who waited for the products has time to learn what they are, too; and of a pack that was just taken nothing is
+        # known any more, which must not be told as if it were another.
+        wait = self._detecting.waited or self._taken
+        self._learn(wait)
         if self._looking.idle:
             size = (frame.image.shape[1], frame.image.shape[0])
             visible = [track for track in tracks if track.confirmed and track.detection is not None]
@@ -285,8 +292,7 @@ class Pipeline:
             looks = choose_looks(visible, self._evidence, self._candidates, frame.stamp_ns, size, settings)
             if looks:
                 self._looking.begin(frame, looks)
-        # Who waited for the products has time to learn what they are, too.
-        self._learn(wait=self._detecting.waited)
+        self._learn(wait)
 
     def _learn(self, wait: bool) -> None:
         for seen in self._looking.take(wait):
