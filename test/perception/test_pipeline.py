@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 from drawn_shelf import GREY, draw_pack, draw_shelf
@@ -133,6 +134,28 @@ def test_frames_that_wait_for_no_network_find_the_same(models, catalogue):
             found = iou(sightings.target.product.box[None], draw_shelf(SHELF, shift=shift)[1])[0]
             assert found.argmax() == 5
             assert found.max() > 0.7
+
+
+def test_a_pack_that_was_taken_is_known_in_the_same_frame(models, catalogue):
+    """What was learnt of its track counts no more; no frame tells of it as of a product that nobody has looked at."""
+    shelf, boxes = draw_shelf(SHELF)
+    x1, y1, x2, y2 = boxes[5].astype(int)
+    wide, high = int(1.3 * (x2 - x1)), int(1.3 * (y2 - y1))
+    left, top = (x1 + x2 - wide) // 2, (y1 + y2 - high) // 2
+    held, near = shelf.copy(), np.full(shelf.shape[:2], 1.0, np.float32)
+    held[top : top + high, left : left + wide] = cv2.resize(shelf[y1:y2, x1:x2], (wide, high))
+    near[top : top + high, left : left + wide] = 0.77
+    with ThreadPoolExecutor(1) as thread:
+        pipeline = Pipeline(*models, catalogue, beside=thread)
+        for step in range(4):
+            pipeline.process(Frame(step * 300_000_000, "camera", shelf, np.full_like(near, 1.0)))
+        taken = []
+        for step in range(1, 12):
+            sightings = pipeline.process(Frame(900_000_000 + step * 50_000_000, "camera", held, near))
+            if pipeline._taken:
+                taken.append({p.product_name for p in sightings.products if iou(p.box[None], boxes[5:6]).max() > 0.5})
+            thread.submit(lambda: None).result()
+    assert taken == [{"pack 5"}]
 
 
 def test_target_is_found_and_followed(pipeline):
