@@ -274,9 +274,9 @@ def test_parameters_are_those_of_the_settings_and_hold_from_the_next_search(worl
 
     assert set_to("units", "metric").successful
     world.choose()
-    # Downwards there is no word without an amount, and this far "a little" will not do.
-    low, hand = np.array([0.0, 0.18, 0.7]), np.array([0.0, 0.0, 0.6])
-    said = world.heard.wait_for(lambda m: m.axis == "y", lambda: world.see(low, hand=hand))
+    # Forwards there is no word without an amount, and this far "a little" will not do.
+    ahead, hand = np.array([0.0, 0.0, 0.7]), np.array([0.0, 0.0, 0.2])
+    said = world.heard.wait_for(lambda m: m.axis == "z", lambda: world.see(ahead, hand=hand))
     assert "centimetres" in said.text
     wrong = [("units", "furlongs"), ("palm_standoff", 5.0), ("contact_frames", 0), ("palm_standoff", math.nan)]
     for name, value in wrong:
