@@ -22,6 +22,7 @@ from shelfhelp_ros.guidance.offsets import (
     STILL,
     angles,
     apart,
+    bearing_of,
     from_camera,
     from_hand,
     front_of,
@@ -83,6 +84,10 @@ _FRAME, _WELL_IN = (22.0, 16.0), 0.6
 
 #: So many turns are asked for to bring one in.
 _TURNS = 2
+
+#: A hand that was seen last this far from the middle of the picture, degrees across and down, went out of it there; it
+#: is followed once it is gone for so many seconds.
+_HAND_EDGE, _GONE = (17.0, 12.0), 0.8
 
 #: A hand counts as in front of a product when it is so much nearer, and within this of the line of sight, metres.
 _BEFORE, _PALM = 0.08, 0.07
@@ -244,7 +249,7 @@ class Guide:
             variances = np.diagonal(np.asarray(covariance, np.float64))
             if not (np.isfinite(variances).all() and (variances <= self.settings.hand_spread**2).all()):
                 return
-        self._hand = _Hand(xyz, stamp_ns, self._stopwatch.seconds)
+        self._hand, self._followed = _Hand(xyz, stamp_ns, self._stopwatch.seconds), False
 
     def on_speaking(self, speaking: bool, now_ns: int) -> None:
         """The voice began or ended."""
@@ -332,7 +337,7 @@ class Guide:
         self._said_in_phase = 0
         self._tour = Tour(self.settings.search_columns, self.settings.search_rows)
         self._absent_said = False
-        self._careful = self._framing = False
+        self._careful = self._framing = self._followed = False
         self._turns = 0
         self._candidates = Candidates(self.settings.refuse_for)
         self._progress = Progress()
@@ -385,8 +390,8 @@ class Guide:
         goal = None if sighting is None else self._goal(sighting)
         if sighting is None or goal is None:
             return None
-        bearing = np.asarray(goal.bearing, np.float64)
-        if bearing.shape != (3,) or not np.isfinite(bearing).all() or bearing[2] <= 0:
+        bearing = bearing_of(goal)
+        if bearing is None:
             return None
         if self._awaited_hand(now_ns) is not None:
             return None
@@ -643,7 +648,7 @@ class Guide:
             return speak[self._phase]()
         awaited = self._awaited_hand(now_ns)
         if awaited is not None:
-            return self._notice("hand_lost", "hand_lost") if asked or awaited > self.settings.hand_timeout else None
+            return self._without_hand(sighting, awaited, asked)
         if self._phase is Phase.CONFIRM and not self._comes:
             return self._request(now, asked)
         if self._phase is Phase.CONFIRM and not asked:
@@ -652,6 +657,35 @@ class Guide:
             return self._notice("contact", "contact") if settled >= self.settings.contact_settle else None
         view = self._view(now_ns)
         return self._direction(view, view.move) if view is not None and view.move is not None else None
+
+    def _without_hand(self, sighting: TargetSighting, awaited: float, asked: bool) -> _Saying | None:
+        """That the hand, seen ``awaited`` seconds ago, is out of view; a turn first, if it went out by the product."""
+        turn = self._turn_after_hand(sighting)
+        if turn is not None and awaited > _GONE:
+            return turn
+        if asked or (turn is None and awaited > self.settings.hand_timeout):
+            return self._notice("hand_lost", "hand_lost")
+        return None
+
+    def _turn_after_hand(self, sighting: TargetSighting) -> _Saying | None:
+        """The turn of the camera towards the product that brings back a hand which left the picture on that side.
+
+        It is asked for once; a hand that is not seen then is out of view.
+        """
+        goal, hand = self._goal(sighting), self._hand
+        if self._phase not in (Phase.AIM, Phase.REACH) or self._followed or hand is None or goal is None:
+            return None
+        bearing = bearing_of(goal)
+        if bearing is None:
+            return None
+        gone = [
+            axis
+            for axis, edge, at, left in zip("xy", _HAND_EDGE, angles(bearing), angles(hand.xyz), strict=True)
+            if abs(left) > edge and abs(at) > self.settings.aim_tolerance and left * at > 0
+        ]
+        view = _View(from_camera(bearing, position_of(goal)), sighting.stamp_ns, self._planner.choose)
+        move = view.move if gone else None
+        return self._direction(view, move) if move is not None and move.axis in gone else None
 
     def _notice(self, key: str, topic: str, **values: object) -> _Saying:
         text = self.phrases.say(key, **values)
@@ -778,6 +812,7 @@ class Guide:
         self._progress.told(rest, None if saying.move is not None and saying.move.take else saying.move)
         self._pacing.begin(length, saying.pause, now, (valid_until_ns - now_ns) / 1e9 + _REPORT_SECONDS)
         self._remember(saying, now + length)
+        self._followed = self._followed or (saying.move is not None and self._awaited_hand(now_ns) is not None)
         self._sequence += 1
         instruction = Instruction(
             sequence=self._sequence,

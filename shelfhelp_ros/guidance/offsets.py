@@ -42,6 +42,12 @@ def position_of(product: TrackedProduct | None) -> Vector | None:
     return xyz if xyz.shape == (3,) and np.isfinite(xyz).all() and xyz[2] > 0 else None
 
 
+def bearing_of(product: TrackedProduct) -> Vector | None:
+    """The direction (3,) in which a product is seen, when it is finite and ahead of the camera."""
+    bearing = np.asarray(product.bearing, np.float64)
+    return bearing if bearing.shape == (3,) and np.isfinite(bearing).all() and bearing[2] > 0 else None
+
+
 def front_of(product: TrackedProduct) -> tuple[float, float] | None:
     """Half the width and height of a product's front, when they are known and finite."""
     size = product.size

@@ -32,6 +32,7 @@ from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.planner import Axis, Move, Offset, WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.guidance.taking import (
+    PRESSED,
     UNKNOWN_FRONT,
     USUAL_FRONT,
     holds,
@@ -63,8 +64,8 @@ _DEEP, _HALF_WIDTH = 0.02, 0.06
 #: A hand this far within the edges of a front takes that pack and not its neighbour; the most that counts, metres.
 _EDGE, _WIDEST = 0.045, 0.08
 
-#: Before a front, metres: a palm may be measured so much deeper than its goal; whoever takes the pack reaches so far.
-_PRESSED, _REACHED = 0.12, 0.1
+#: Whoever takes a pack reaches over so much that is left before its front, metres.
+_REACHED = 0.1
 
 #: A product is taken on the way only where it will be the right one with this chance at least.
 _LIKELY = 0.5
@@ -157,7 +158,7 @@ class PhrasePlanner:
         settings = self._settings
         if axis == "z":
             before = {"x", "y"} <= self._inside
-            return (_PRESSED, _REACHED) if before else (settings.forward_tolerance, settings.forward_tolerance)
+            return (PRESSED, _REACHED) if before else (settings.forward_tolerance, settings.forward_tolerance)
         half = 0.0 if offset.front is None else offset.front["xy".index(axis)]
         limit = max(settings.side_tolerance, min(half - _EDGE, _WIDEST))
         return limit, limit

@@ -19,8 +19,9 @@ _HOLD, _WIDEST = 0.02, 0.1
 #: Half of a front that is not known, and of one that is usual.
 UNKNOWN_FRONT, USUAL_FRONT = (0.05, 0.05), (0.06, 0.09)
 
-#: Who takes something feels for it up to so far ahead, and stops at it.
-_FELT_FOR = 0.15
+#: Who takes something feels for it up to so far ahead, and stops at it; a palm that is at it may be measured so much
+#: deeper.
+_FELT_FOR, PRESSED = 0.15, 0.12
 
 #: How much of a movement goes along each of the other axes (one sigma); assumed, as in the simulated people.
 _ASTRAY = 0.06
@@ -43,16 +44,17 @@ def stays_within(at: Floats, limit: float, blur: Floats) -> Floats:
 
 
 def lands_within(at: Floats, limit: float, expected: Floats, gain: float, scatter: Floats, blur: Floats) -> Floats:
-    """The chance of being within ``limit`` of the middle after a movement towards it, from ``at`` >= 0."""
+    """The chance of being within ``limit`` of the middle after a movement towards it, from ``at`` > 0; whoever is there
+    already is not sent away from it."""
     spread = np.hypot(scatter, blur / expected)
     with np.errstate(divide="ignore"):
         short, far = (np.log(np.maximum(way, 0.0) / expected) - gain for way in (at - limit, at + limit))
-    return np.asarray(ndtr(far / spread) - ndtr(short / spread))
+    return np.asarray(np.where(at > 0, ndtr(far / spread) - ndtr(short / spread), 0.0))
 
 
 def reaches(at: Floats) -> Floats:
     """Whether a hand comes to a front ``at`` metres ahead by feeling for it: 1 or 0."""
-    return np.asarray(at <= _FELT_FOR, np.float64)
+    return np.asarray((at <= _FELT_FOR) & (at >= -PRESSED), np.float64)
 
 
 def reaches_after(at: Floats, expected: Floats, gain: float, scatter: Floats) -> Floats:

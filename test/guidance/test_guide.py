@@ -130,6 +130,29 @@ def test_the_hand_out_of_view_is_said_and_nothing_guessed(driver):
     assert driver.texts[before + 1] == "It is straight ahead. Reach forward about 2 feet."
 
 
+def test_a_hand_that_left_the_picture_beside_the_product_is_followed_first(driver):
+    """One turn towards both; only if that does not bring it back it is said to be out of view."""
+    aside = (0.22, 0.0, 0.7)
+    driver.watch(4.0, at=aside, hand=(0.05, 0.0, 0.4))
+    driver.watch(0.5, at=aside, hand=(0.19, 0.0, 0.4))
+    told = len(driver.said)
+    driver.watch(6.0, at=aside)
+    assert driver.texts[told:] == [
+        "Turn to the right.",
+        "I cannot see your hand. Hold it in front of the camera.",
+    ]
+
+
+def test_a_hand_that_left_the_picture_elsewhere_is_out_of_view_at_once(driver):
+    """A turn towards the product would not bring it back."""
+    aside = (0.22, 0.0, 0.7)
+    driver.watch(4.0, at=aside, hand=(-0.1, 0.0, 0.4))
+    driver.watch(0.5, at=aside, hand=(-0.19, 0.0, 0.4))
+    told = len(driver.said)
+    driver.watch(4.0, at=aside)
+    assert driver.texts[told:] == ["I cannot see your hand. Hold it in front of the camera."]
+
+
 @pytest.mark.parametrize("covariance", [np.eye(3), np.full((3, 3), math.nan), np.diag([0.0, 0.0, math.inf])])
 def test_an_uncertain_hand_is_not_used(driver, covariance):
     """A hand known to within a metre says nothing about inches."""

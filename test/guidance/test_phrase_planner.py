@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from guide_driver import PHRASES
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shelfhelp_ros.guidance.gains import Gains
@@ -33,6 +33,7 @@ def halves(move):
 fronts = st.none() | st.tuples(st.floats(0.02, 0.3), st.floats(0.02, 0.3))
 
 
+@example(0.0, 0.0625, -1.0, (0.25, 0.25), "imperial", True)
 @given(metres, metres, metres, fronts, st.sampled_from(["imperial", "metric"]), st.booleans())
 @settings(deadline=None, max_examples=60)
 def test_every_half_goes_towards_the_product_and_is_heard_as_meant(x, y, z, front, units, takeable):

@@ -43,6 +43,8 @@ def test_a_hand_that_feels_for_the_pack_need_not_go_the_whole_way():
     """It goes on by itself over the last 15 cm, and cannot go too far; words that fall far short do not bring it."""
     assert float(reaches(np.array(0.14))) == 1
     assert float(reaches(np.array(0.16))) == 0
+    assert float(reaches(np.array(-0.1))) == 1
+    assert float(reaches(np.array(-0.2))) == 0
     far_enough, too_far, too_short = (
         float(reaches_after(np.array(0.4), np.array(expected), 0.0, np.array(0.2))) for expected in (0.3, 0.6, 0.1)
     )
