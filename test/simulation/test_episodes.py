@@ -181,7 +181,7 @@ def test_the_measured_perception_covers_every_situation() -> None:
     """The file that ships: runs of each kind, errors of millimetres to centimetres, verdicts that add up."""
     noise = PerceptionNoise.load()
     assert {run.situation for run in noise.runs} == set(MEASURED_SITUATIONS)
-    assert 0.05 < noise.latency < noise.latency_p95 < 0.5
+    assert 0.01 < noise.latency < noise.latency_p95 < 0.5
     for run in noise.runs:
         assert np.abs([run.offset, run.jitter]).max() < 0.1
         assert run.clear.shares.sum() == pytest.approx(1)
