@@ -13,6 +13,9 @@ from shelfhelp_ros.sightings import Decision, TargetSighting, TrackedProduct, Ve
 #: Two places nearer to each other than this, metres, are one: the camera sways, and facings are wider.
 _SAME_PLACE = 0.06
 
+#: A pack that is held up is nearer than where it stood by this at least, metres.
+_OFF_THE_SHELF = 0.05
+
 #: A hand that is deeper than this, metres, than where it was led to reaches into the shelf.
 _DEEPER = 0.02
 
@@ -114,7 +117,7 @@ class Grasp:
                 return _Sign.STILL_ON_SHELF if found else _Sign.RATHER_ON_SHELF
             other = sighting.product is not None and sighting.product.track_id != self.product.track_id
             return _Sign.GONE_FROM_SHELF if self.known and other and sure else None
-        if at_its_place:
+        if at_its_place or not self._off_the_shelf(place):
             return None
         if sighting.verified is Verified.NO:
             return _Sign.NOT_IT
@@ -141,6 +144,14 @@ class Grasp:
     def _sure(self, sighting: TargetSighting) -> bool:
         """Whether a product is likely enough to be confirmed; of look-alikes none is, of several facings each."""
         return sighting.probability >= self._settings.confirm_probability
+
+    def _off_the_shelf(self, place: Vector) -> bool:
+        """Whether a product at ``place`` (3,) is so much nearer than where it stood that somebody holds it.
+
+        One that was moved along the shelf, or stands beside, may be near the palm too.
+        """
+        stood = position_of(self.product)
+        return stood is None or float(stood[2] - place[2]) >= _OFF_THE_SHELF
 
     def _at_its_place(self, place: Vector) -> bool:
         """Whether a product at ``place`` (3,) stands where the one that the hand was led to stood."""

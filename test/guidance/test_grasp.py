@@ -69,6 +69,15 @@ def test_a_hand_on_its_way_has_to_have_been_at_the_shelf() -> None:
     assert grasp.verdict is Verdict.CONFIRMED
 
 
+def test_a_product_moved_along_the_shelf_is_not_in_the_hand_that_passes_it() -> None:
+    """The hand came for it, closed on nothing and goes away empty, past where somebody put the product."""
+    grasp = Grasp(GuidanceSettings(), np.array([0.0, 0.0, 0.3]), product((0.0, 0.0, 0.72), 1), False, True, comes=True)
+    for look, depth in enumerate((0.5, 0.68, 0.62, 0.58, 0.57, 0.56, 0.55, 0.54)):
+        grasp.look(sighting((0.13, 0.0, 0.72), 1), np.array([0.04, 0.0, depth]), look)
+    assert grasp.lifted
+    assert grasp.verdict is not Verdict.CONFIRMED
+
+
 def test_a_hand_that_slides_along_the_shelf_to_it_has_lifted_nothing() -> None:
     """It set out beside the product, and farther from there than a lift is long."""
     grasp = Grasp(GuidanceSettings(), np.array([0.2, 0.0, 0.68]), product((0.0, 0.0, 0.72), 1), False, comes=True)
