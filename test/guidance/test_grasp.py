@@ -72,7 +72,7 @@ def test_a_hand_on_its_way_has_to_have_been_at_the_shelf() -> None:
 def test_a_product_moved_along_the_shelf_is_not_in_the_hand_that_passes_it() -> None:
     """The hand came for it, closed on nothing and goes away empty, past where somebody put the product."""
     grasp = Grasp(GuidanceSettings(), np.array([0.0, 0.0, 0.3]), product((0.0, 0.0, 0.72), 1), False, True, comes=True)
-    for look, depth in enumerate((0.5, 0.68, 0.62, 0.58, 0.57, 0.56, 0.55, 0.54)):
+    for look, depth in enumerate((0.5, 0.68, 0.62, 0.575, 0.57, 0.565, 0.56)):
         grasp.look(sighting((0.13, 0.0, 0.72), 1), np.array([0.04, 0.0, depth]), look)
     assert grasp.lifted
     assert grasp.verdict is not Verdict.CONFIRMED
