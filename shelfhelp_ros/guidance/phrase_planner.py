@@ -255,7 +255,7 @@ class PhraseModel:
     ) -> dict[tuple[Axis, ...], Floats]:
         """Seconds to the end for each one or two movements after which the product is taken: (A, X, Y, Z) from offsets
         ``at`` (X,), (Y,) and (Z,), or (A, A, X, Y, Z) for two."""
-        limits = dict(zip("xy", holds(front), strict=True))
+        limits: dict[str, float] = dict(zip("xy", holds(front), strict=True))
         shaped = {axis: at[axis].reshape([-1 if other == axis else 1 for other in AXES]) for axis in AXES}
         result: dict[tuple[Axis, ...], Floats] = {}
         for axes in _BEFORE_TAKING:
@@ -265,24 +265,35 @@ class PhraseModel:
                 )
                 for axis in axes
             }
-            chance = np.float64(1 - _MISHEARD - _HALF_HEARD * (len(axes) - 1))
-            for axis in AXES:
-                gain, spread = gains(axis)
-                scatter = np.float64(math.hypot(SCATTER, spread))
-                others = np.sqrt(sum((way**2 for other, way in ways.items() if other != axis), np.float64(0)))
-                if axis == "z":
-                    reached = reaches_after(shaped["z"], ways["z"], gain, scatter) if "z" in ways else reaches(at["z"])
-                    chance = chance * reached
-                elif axis in ways:
-                    blur = strayed(_BLUR, others)
-                    chance = chance * lands_within(shaped[axis], limits[axis], ways[axis], gain, scatter, blur)
-                else:
-                    chance = chance * stays_within(shaped[axis], limits[axis], strayed(_BLUR, others))
+            chance = self._chance(shaped, gains, ways, limits)
             spent = sum(costs[axis].half.reshape(ways[axis].shape) for axis in axes)
             words = self._taking_words[len(axes) - 1] + self._shared + _THINK * (len(axes) - 1) - self._taking_later
             price = np.where(chance >= _LIKELY, self._settings.wrong_price * (1 - chance), math.inf)
             result[axes] = np.asarray(spent + words + price)
         return result
+
+    def _chance(
+        self,
+        at: dict[Axis, Floats],
+        gains: Callable[[Axis], tuple[float, float]],
+        ways: dict[Axis, Floats],
+        limits: dict[str, float],
+    ) -> Floats:
+        """That a hand takes the product after moving by ``ways``: heard, within the front's edges, and up to it."""
+        chance: Floats = np.asarray(1 - _MISHEARD - _HALF_HEARD * (len(ways) - 1))
+        for axis in AXES:
+            gain, spread = gains(axis)
+            scatter = np.float64(math.hypot(SCATTER, spread))
+            blur = strayed(_BLUR, np.sqrt(sum((way**2 for other, way in ways.items() if other != axis), np.float64(0))))
+            if axis == "z":
+                chance = chance * (
+                    reaches_after(at["z"], ways["z"], gain, scatter) if "z" in ways else reaches(at["z"])
+                )
+            elif axis in ways:
+                chance = chance * lands_within(at[axis], limits[axis], ways[axis], gain, scatter, blur)
+            else:
+                chance = chance * stays_within(at[axis], limits[axis], blur)
+        return chance
 
     def _move(self, chosen: list[tuple[Axis, int]], at: dict[Axis, float], gains: Gains) -> Move:
         parts = [(axis, self.amounts[axis][index]) for axis, index in chosen]
