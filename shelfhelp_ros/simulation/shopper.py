@@ -23,8 +23,8 @@ NEGATIVE = frozenset({"left", "up", "back"})
 TURN_DEGREES = 12.0
 TURN_WORDS = {"left": (-1, 0), "right": (1, 0), "higher": (0, 1), "lower": (0, -1)}
 TURN_SIZES = {"little": 0.4, "far": 2.0, "much": 2.0}
-# How far a hand goes on that feels for something, metres in the world.
-_REACH = np.array([0.0, 0.2, 0.0])
+# How far a hand goes on that feels for something, metres: forward as in everything it is told, as the camera looks.
+_REACH = 0.2
 # Metres from its goal at which one movement passes into the next.
 _ARRIVED = 0.01
 STOPPING_PHASES = (
@@ -102,7 +102,7 @@ class SimulatedHand:
             length = self.settings.blind_step if math.isnan(distance) else distance
             self._intend(now, rotation[:, AXES[axis]] * length * self._error())
         elif phase == "done":
-            self._intend(now, _REACH)
+            self._intend(now, rotation[:, 2] * _REACH)
         elif phase in STOPPING_PHASES:
             self._intend(now)
 
@@ -112,7 +112,7 @@ class SimulatedHand:
         """Movements were asked for in words at ``now`` seconds, with ``reach`` to go on after them and feel for a pack;
         otherwise as ``hear``."""
         shifts = [rotation[:, a.axis] * a.sign * a.metres * self._error() for a in asked]
-        self._intend(now, *shifts, *([_REACH] if reach else []))
+        self._intend(now, *shifts, *([rotation[:, 2] * _REACH] if reach else []))
         self._felt_for = 1 + sum(a.axis == 2 for a in asked) if reach else 0
 
     def place(self, point: Vector) -> None:
