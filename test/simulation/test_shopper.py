@@ -41,6 +41,16 @@ def test_exact_hand_goes_where_it_is_sent(axis: str, distance: float) -> None:
     assert hand.position == pytest.approx(np.array(wanted) * distance, abs=0.002)
 
 
+def test_who_feels_for_a_pack_goes_where_the_camera_looks() -> None:
+    """Protects one meaning of *forward*: with a turned camera a hand that is in line felt its way to the neighbour."""
+    hand = SimulatedHand(np.zeros(3), settings=EXACT)
+    turned = np.radians(30)
+    to_the_right = np.array([[np.cos(turned), -np.sin(turned), 0], [np.sin(turned), np.cos(turned), 0], [0, 0, 1]]).T
+    hand.follow((), to_the_right @ FACING, 0.0, reach=True)
+    let_pass(hand, 0.0, 3.0)
+    assert hand.position / np.linalg.norm(hand.position) == pytest.approx([0.5, np.cos(turned), 0], abs=0.01)
+
+
 def test_hand_waits_for_its_reaction_and_keeps_to_its_speed() -> None:
     """Protects realism: nothing moves before the reaction time, and never faster than the speed."""
     hand = SimulatedHand(np.zeros(3), settings=EXACT)
