@@ -86,8 +86,20 @@ class Verified(Enum):
 
 
 @dataclass(frozen=True)
+class HeldPack:
+    """What stands clear of the shelf, as a pack in the hand does, judged by itself: ``probability`` is calibrated."""
+
+    product: TrackedProduct
+    probability: float
+    verified: Verified = Verified.UNKNOWN
+
+
+@dataclass(frozen=True)
 class TargetSighting:
-    """The verdict on the wanted product in one frame; ``probability`` is calibrated."""
+    """The verdict on the wanted product in one frame; ``probability`` is calibrated.
+
+    ``held``: of what stands clear of the shelf, the likeliest; ``product`` may be another pack meanwhile, on the shelf.
+    """
 
     stamp_ns: int
     frame_id: str
@@ -99,6 +111,7 @@ class TargetSighting:
     runner_up: TrackedProduct | None = None
     runner_up_probability: float = 0.0
     verified: Verified = Verified.UNKNOWN
+    held: HeldPack | None = None
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,13 @@ ENROLLED = 6
 CASE = ("640x480", 10)
 CLEARLY_VISIBLE = 0.8
 #: Packs that are taken: situation of the shelf, which pack, runs. Frames on the shelf, held up and held closer.
-HELD = (("twin", "right", 7), ("twin", "twin", 7), ("plain", "right", 6), ("plain", "other", 3))
-HELD_FRAMES = (3, 8, 4)
+HELD = (("twin", "right", 12), ("twin", "twin", 12), ("plain", "right", 14), ("plain", "other", 6))
+HELD_FRAMES = (3, 9, 7)
 HELD_DISTANCE = 0.7
+#: Shelves with one facing of most products, and with several, in turn.
+HELD_LAYOUTS = ("sparse", "normal")
+#: What is this near to the fingers, metres, may be taken for a pack in the hand.
+NEAR_HAND = 0.2
 
 
 @dataclass
@@ -81,7 +85,8 @@ def measure_held(
     situation: str, taken: str, seed: int, detector: Detector, encoder: Encoder, verifier: Verifier
 ) -> dict[str, Any] | None:
     """What is said, frame by frame, while a pack is held up and then closer; None when the shelf has no such pack."""
-    settings = ShelfSettings(seed=seed, distance=HELD_DISTANCE, products=20, motion="handheld", layout="sparse")
+    layout = HELD_LAYOUTS[seed % len(HELD_LAYOUTS)]
+    settings = ShelfSettings(seed=seed, distance=HELD_DISTANCE, products=20, motion="handheld", layout=layout)
     with SimulatedShelf(settings) as shelf, tempfile.TemporaryDirectory() as folder:
         wanted = _wanted(situation, shelf, seed)
         pack = None if wanted is None else _pack_to_take(taken, wanted, shelf)
@@ -129,7 +134,9 @@ def _watch_held(shelf: SimulatedShelf, pipeline: Pipeline, pack: int, wanted: Pr
             ).target
             if pipeline.second_looks is not None:
                 pipeline.second_looks.worker.wait(5.0)
-            codes[stage].append("none" if sighting is None else _code(sighting, seen, pack, wanted))
+            if sighting is not None:
+                hand = _code_of_hand(sighting, seen, pack, shelf.hand_position)
+                codes[stage].append(f"{_code(sighting, seen, pack, wanted)} {hand}")
     return codes[1], codes[2]
 
 
@@ -145,6 +152,19 @@ def _code(sighting: TargetSighting, seen: RenderedFrame, pack: int, wanted: Prod
         place = "wanted" if seen.product_ids[index] == wanted.id else "other"
     decision, verified = sighting.decision.name.lower(), sighting.verified.name.lower()
     return f"{decision} {place} {verified} {sighting.probability:.2f}"
+
+
+def _code_of_hand(sighting: TargetSighting, seen: RenderedFrame, pack: int, hand: Any) -> str:
+    """What stands clear of the shelf (the pack in the hand, the hand itself, nothing near it), how probable it is the
+    product, and what the second look says of it."""
+    held = sighting.held
+    if held is None or held.product.position is None:
+        return "nothing 0.00 unknown"
+    index = _pack_at(held.product.box, seen)
+    shown = index is not None and seen.packs[index] == pack
+    near = float(np.linalg.norm(held.product.position.xyz - hand)) <= NEAR_HAND
+    place = "held" if shown else "hand" if near else "nothing"
+    return f"{place} {held.probability:.2f} {held.verified.name.lower()}"
 
 
 def _enrol(catalogue: Catalogue, wanted: Product, shelf: SimulatedShelf, detector: Detector, encoder: Encoder) -> None:

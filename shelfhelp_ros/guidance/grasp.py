@@ -8,7 +8,7 @@ import numpy as np
 
 from shelfhelp_ros.guidance.offsets import Vector, position_of
 from shelfhelp_ros.guidance.settings import GuidanceSettings
-from shelfhelp_ros.sightings import Decision, TargetSighting, TrackedProduct, Verified
+from shelfhelp_ros.sightings import Decision, HeldPack, TargetSighting, TrackedProduct, Verified
 
 #: Two places nearer to each other than this, metres, are one: the camera sways, and facings are wider.
 _SAME_PLACE = 0.06
@@ -21,6 +21,13 @@ _DEEPER = 0.02
 
 #: A hand on its way has come to the shelf when it is this near to it in depth, metres: who feels for a pack goes on.
 _AT_SHELF = 0.1
+
+#: A pack in the hand may be the product from this probability on: that the product is seen on the shelf is then no sign
+#: of another, there may be more of it. Below, that it is seen at another place is no sign that it was taken.
+_MAY_BE = 0.3
+
+#: Once the pack in the hand was seen itself, pictures that do not show it say nothing for so long.
+_SEEN_NS = 2_000_000_000
 
 
 class Verdict(Enum):
@@ -47,12 +54,14 @@ class Grasp:
     to any side but into the shelf. A hand that was told to take it on its way (``comes``) has to have been at the shelf
     first, and counts from where it came nearest.
 
-    Each look has to rest on a sighting and a hand position of its own. A pack that was one of two look-alikes
-    (``doubted``) needs a second look that says yes, or has to be the likelier one after the other was in the hand
-    (``compared``). A pack that has no look-alike is believed by the first look when the second cannot tell. The wanted
-    product that stays on the shelf while the hand goes away was not taken. Where further packs of the same product
-    stand on the shelf, perception may go on looking at one of those: a pack that was ``known`` for the product before
-    it was taken, and is gone from its place, is the one in the hand, unless it is followed to another place itself.
+    Each look has to rest on a sighting and a hand position of its own. What perception says of the pack in the hand
+    itself comes first; where it does not see that, or is not sure of it, the place of what it does see tells. A pack
+    that was one of two look-alikes (``doubted``) needs a second look that says yes, or has to be the likelier one after
+    the other was in the hand (``compared``). A pack that has no look-alike is believed by the first look when the
+    second cannot tell. The wanted product that stays on the shelf while the hand goes away was not taken. Where further
+    packs of the same product stand on the shelf, perception may go on looking at one of those: a pack that was
+    ``known`` for the product before it was taken, and is gone from its place, is the one in the hand, unless it is
+    followed to another place itself.
     """
 
     def __init__(
@@ -79,6 +88,7 @@ class Grasp:
         self._sign: _Sign | None = None
         self._times = 0
         self._hand_ns: int | None = None
+        self._seen_ns: int | None = None
 
     @property
     def verdict(self) -> Verdict | None:
@@ -91,9 +101,14 @@ class Grasp:
         if not self.lifted:
             self._come(hand)
         self.lifted = self.lifted or (self.reached and self._brings(hand))
-        if not self.lifted or hand_ns == self._hand_ns or sighting.verified is Verified.PENDING:
+        in_hand = self._in_hand(sighting, hand)
+        if not self.lifted or hand_ns == self._hand_ns or _is_pending(sighting, in_hand):
             return
         self._hand_ns = hand_ns
+        if in_hand is not None:
+            self._seen_ns = hand_ns
+        elif self._seen_ns is not None and 0 <= hand_ns - self._seen_ns < _SEEN_NS:
+            return
         facings = self.known and self._sure(sighting)
         self.doubted = self.doubted or (sighting.decision is Decision.AMBIGUOUS and not facings)
         sign = self._read(sighting, hand)
@@ -102,10 +117,41 @@ class Grasp:
 
     def agrees(self, sighting: TargetSighting, hand: Vector) -> bool:
         """Whether a sighting, with the palm at ``hand`` (3,), says the same as those that led to the verdict."""
-        return sighting.verified is not Verified.PENDING and self._read(sighting, hand) is self._sign
+        pending = _is_pending(sighting, self._in_hand(sighting, hand))
+        return not pending and self._read(sighting, hand) is self._sign
 
     def _read(self, sighting: TargetSighting, hand: Vector) -> _Sign | None:
         """What a picture says of the pack in the hand; None when it says nothing of it."""
+        in_hand = self._in_hand(sighting, hand)
+        sign = None if in_hand is None else self._of_itself(in_hand)
+        if sign is not None:
+            return sign
+        sign = self._of_places(sighting, hand)
+        if in_hand is None or sign is None:
+            return sign
+        may_be = in_hand.probability >= _MAY_BE
+        contrary = sign in (_Sign.STILL_ON_SHELF, _Sign.RATHER_ON_SHELF) if may_be else sign is _Sign.GONE_FROM_SHELF
+        return None if contrary else sign
+
+    def _in_hand(self, sighting: TargetSighting, hand: Vector) -> HeldPack | None:
+        """The pack in the hand, where perception sees it."""
+        place = None if sighting.held is None else position_of(sighting.held.product)
+        if place is None or float(np.linalg.norm(place - hand)) > self._settings.held_within:
+            return None
+        return None if self._at_its_place(place) or not self._off_the_shelf(place) else sighting.held
+
+    def _of_itself(self, in_hand: HeldPack) -> _Sign | None:
+        """What the looks of the pack in the hand say; None where they leave it open."""
+        if in_hand.verified is Verified.NO:
+            return _Sign.NOT_IT
+        if in_hand.probability < self._settings.confirm_probability:
+            return None
+        if in_hand.verified is Verified.YES:
+            return _Sign.VERIFIED
+        return None if self.doubted else _Sign.LOOKS_RIGHT
+
+    def _of_places(self, sighting: TargetSighting, hand: Vector) -> _Sign | None:
+        """What it says that the product is seen in the hand, at its place, or elsewhere."""
         place = position_of(sighting.product)
         if place is None or sighting.decision not in (Decision.FOUND, Decision.AMBIGUOUS):
             return None
@@ -157,3 +203,8 @@ class Grasp:
         """Whether a product at ``place`` (3,) stands where the one that the hand was led to stood."""
         stood = position_of(self.product)
         return stood is not None and float(np.linalg.norm(place - stood)) < _SAME_PLACE
+
+
+def _is_pending(sighting: TargetSighting, in_hand: HeldPack | None) -> bool:
+    """Whether a second look is on its way at what the verdict rests on."""
+    return (sighting if in_hand is None else in_hand).verified is Verified.PENDING

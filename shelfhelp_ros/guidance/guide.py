@@ -89,6 +89,9 @@ _TURNS = 2
 #: is followed once it is gone for so many seconds.
 _HAND_EDGE, _GONE = (17.0, 12.0), 0.8
 
+#: For who has to be careful only so much of a large pack counts to either side of its middle, metres.
+_USUAL = 0.08
+
 #: A hand counts as in front of a product when it is so much nearer, and within this of the line of sight, metres.
 _BEFORE, _PALM = 0.08, 0.07
 
@@ -138,7 +141,8 @@ class _Saying:
 
     One that ``fades`` tells of a place, and expires with the data of ``stamp_ns``. It waits until the person had time
     to act on the one before, unless it is ``soon``: then only until that one was spoken. A sentence of the same
-    ``topic`` waits ``again_after`` seconds; ``pause`` is the time that the person needs for this one.
+    ``topic`` waits ``again_after`` seconds; ``pause`` is the time that the person needs for this one. A ``turn`` asks
+    for another view.
     """
 
     text: str
@@ -149,6 +153,7 @@ class _Saying:
     fades: bool = False
     soon: bool = False
     move: Move | None = None
+    turn: bool = False
     urgency: Urgency = Urgency.NORMAL
 
 
@@ -339,6 +344,7 @@ class Guide:
         self._absent_said = False
         self._careful = self._framing = self._followed = False
         self._turns = 0
+        self._turning_until = -math.inf
         self._candidates = Candidates(self.settings.refuse_for)
         self._progress = Progress()
         self._trying = False
@@ -399,7 +405,9 @@ class Guide:
         if self._hand is None or self._out_of_frame(bearing):
             offset, stamp_ns = from_camera(bearing, product), sighting.stamp_ns
         else:
-            front = None if self._careful else front_of(goal)
+            front = front_of(goal)
+            if front is not None and self._careful:
+                front = min(front[0], _USUAL), min(front[1], _USUAL)
             offset = from_hand(self._hand.xyz, bearing, product, self.settings.palm_standoff, front)
             offset = replace(offset, takeable=self._takeable(sighting))
             stamp_ns = min(sighting.stamp_ns, self._hand.stamp_ns)
@@ -761,8 +769,9 @@ class Guide:
         return self._notice("lost.again" if self._said_in_phase else "lost.first", "lost")
 
     def _left_by(self) -> str | None:
-        """The side of the picture by which the product went out of it; None when it was seen in the middle last."""
-        if self._last_place is None:
+        """The side of the picture by which the product went out of it; None when it was seen in the middle last, or
+        while the camera was turned to it: then it is in the picture by now, or will be."""
+        if self._last_place is None or self._phase_since <= self._turning_until:
             return None
         across, down = angles(self._last_place)
         if max(abs(across), abs(down)) < _EDGE:
@@ -799,6 +808,7 @@ class Guide:
             stamp_ns=view.stamp_ns,
             fades=True,
             move=move,
+            turn=view.offset.reference == "camera" and move.axis != "z",
         )
 
     def _emit(self, saying: _Saying, now: float, now_ns: int) -> Instruction:
@@ -853,6 +863,8 @@ class Guide:
         self._asked_of_pack += saying.topic == "confirm" and (lifted or not self._asked_of_pack)
         self._trying = self._trying or saying.topic == "try"
         self._turns += self._framing and saying.move is not None
+        if saying.turn:
+            self._turning_until = spoken + saying.pause + _TURN
         if saying.topic == "scan":
             self._tour.turn()
         self._absent_said = self._absent_said or saying.topic == "absent"

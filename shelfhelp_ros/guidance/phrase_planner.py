@@ -64,6 +64,10 @@ _DEEP, _HALF_WIDTH = 0.02, 0.06
 #: A hand this far within the edges of a front takes that pack and not its neighbour; the most that counts, metres.
 _EDGE, _WIDEST = 0.045, 0.08
 
+#: A hand comes in line with a narrow pack this far within its edges, and is out of line where it is nearer to them than
+#: the second; a pack is taken to be no narrower than this to either side, metres.
+_ENTER, _HOLD, _NARROWEST = 0.015, 0.007, 0.02
+
 #: Whoever takes a pack reaches over so much that is left before its front, metres.
 _REACHED = 0.1
 
@@ -143,9 +147,8 @@ class PhrasePlanner:
     def _arrived(self, offset: Offset) -> bool:
         """Whether the hand is where it has to be. An axis once in line stays so until well beyond its tolerance."""
         for axis in AXES:
-            factor = self._settings.leave_factor if axis in self._inside else 1.0
             near, far = self._within(axis, offset)
-            inside = -near * factor <= getattr(offset, axis) <= far * factor
+            inside = -near <= getattr(offset, axis) <= far
             (self._inside.add if inside else self._inside.discard)(axis)
         return len(self._inside) == len(AXES)
 
@@ -153,14 +156,19 @@ class PhrasePlanner:
         """How far a hand may be to either side of its goal along an axis, and still take the product, metres.
 
         Anywhere before the front of a large pack will do; there, a palm that seems to be in the pack is at it, and one
-        a little before it reaches it on taking it.
+        a little before it reaches it on taking it. Beyond the edges of a narrow one its neighbour is taken.
         """
         settings = self._settings
+        factor = settings.leave_factor if axis in self._inside else 1.0
         if axis == "z":
             before = {"x", "y"} <= self._inside
-            return (PRESSED, _REACHED) if before else (settings.forward_tolerance, settings.forward_tolerance)
-        half = 0.0 if offset.front is None else offset.front["xy".index(axis)]
-        limit = max(settings.side_tolerance, min(half - _EDGE, _WIDEST))
+            near, far = (PRESSED, _REACHED) if before else (settings.forward_tolerance, settings.forward_tolerance)
+            return near * factor, far * factor
+        if offset.front is None:
+            return settings.side_tolerance * factor, settings.side_tolerance * factor
+        half = offset.front["xy".index(axis)]
+        limit = max(settings.side_tolerance, min(half - _EDGE, _WIDEST)) * factor
+        limit = min(limit, max(half - (_HOLD if factor > 1 else _ENTER), _NARROWEST))
         return limit, limit
 
 

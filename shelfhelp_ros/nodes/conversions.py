@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 
 from shelfhelp_ros.geometry import CameraModel
 from shelfhelp_ros.guidance.instruction import Instruction
-from shelfhelp_ros.sightings import Decision, Position, Sightings, TargetSighting, TrackedProduct, Verified
+from shelfhelp_ros.sightings import Decision, HeldPack, Position, Sightings, TargetSighting, TrackedProduct, Verified
 
 SECOND = 1_000_000_000
 
@@ -127,6 +127,10 @@ def to_target(sighting: TargetSighting) -> messages.TargetSighting:
         message.has_product, message.product = True, to_product(sighting.product)
     if sighting.runner_up is not None:
         message.has_runner_up, message.runner_up = True, to_product(sighting.runner_up)
+    if sighting.held is not None:
+        message.has_held, message.held = True, to_product(sighting.held.product)
+        message.held_probability = float(sighting.held.probability)
+        message.held_verified = sighting.held.verified.value
     return message
 
 
@@ -143,7 +147,12 @@ def from_target(message: messages.TargetSighting) -> TargetSighting:
         runner_up=from_product(message.runner_up) if message.has_runner_up else None,
         runner_up_probability=message.runner_up_probability,
         verified=Verified(message.verified),
+        held=_from_held(message) if message.has_held else None,
     )
+
+
+def _from_held(message: messages.TargetSighting) -> HeldPack:
+    return HeldPack(from_product(message.held), message.held_probability, Verified(message.held_verified))
 
 
 def from_hand(message: PoseWithCovarianceStamped) -> tuple[Position, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,14 +16,16 @@ from shelfhelp_ros.sightings import FloatArray
 @dataclass(frozen=True)
 class EvidenceSettings:
     """``budget``: crops embedded in one frame at most. A track is looked at again when its sides have changed by
-    ``size_change``, after ``refresh_s`` seconds, or after ``refresh_candidate_s`` when it may be the target.
-    ``forgetting`` (0..1) is the weight that earlier looks keep with each new one; a look less alike than
-    ``break_similarity`` to what was learnt before is of another product, and all before it is forgotten."""
+    ``size_change``, after ``refresh_s`` seconds, or after ``refresh_candidate_s`` when it may be the target, or
+    ``refresh_held_s`` when it stands clear of the shelf. ``forgetting`` (0..1) is the weight that earlier looks keep
+    with each new one; a look less alike than ``break_similarity`` to what was learnt before is of another product, and
+    all before it is forgotten."""
 
     budget: int = 8
     size_change: float = 1.3
     refresh_s: float = 3.0
     refresh_candidate_s: float = 0.7
+    refresh_held_s: float = 0.3
     forgetting: float = 0.8
     break_similarity: float = 0.2
 
@@ -70,10 +72,12 @@ def choose_looks(
     stamp_ns: int,
     image_size: tuple[int, int],
     settings: EvidenceSettings,
+    clear: Collection[int] = (),
 ) -> list[Track]:
     """The tracks to embed in this frame, at most the budget: new ones, then changed ones, then those that are due.
 
-    Among the new ones the surest and biggest come first; ``candidates`` are ids that may be the target.
+    Among the new ones the surest and biggest come first; ``candidates`` are ids that may be the target, ``clear``
+    those of what stands clear of the shelf.
     """
     ranked: list[tuple[int, float, int]] = []
     for row, track in enumerate(tracks):
@@ -83,6 +87,7 @@ def choose_looks(
             continue
         age = (stamp_ns - evidence.looked_ns) / 1e9
         refresh = settings.refresh_candidate_s if track.track_id in candidates else settings.refresh_s
+        refresh = settings.refresh_held_s if track.track_id in clear else refresh
         if _changed(track, evidence, image_size, settings):
             ranked.append((1, -age, row))
         elif age >= refresh or age < 0:

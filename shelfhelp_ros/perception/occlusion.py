@@ -94,6 +94,13 @@ class DistanceMemory:
             return False
         return 0 <= stamp_ns - known.hidden_since_ns <= self.settings.hidden_for_s * 1e9
 
+    def stands_before(self, track_id: int, measured: Measured | None) -> bool:
+        """Whether all that was measured at a covered track is nearer than the product: the thing that covers it."""
+        known = self._known.get(track_id)
+        if known is None or known.hidden_since_ns is None or measured is None:
+            return False
+        return measured.distance < known.distance - self._margin(known.distance)
+
     def _came_nearer(self, before: _Known, now: Measured) -> bool:
         """Whether the thing itself is nearer than it was: all of it, and larger by as much as that makes it."""
         if now.height is None or before.height is None or now.distance >= before.distance - self._margin(now.distance):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from shelfhelp_ros.perception.detecting import Detecting
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
 from shelfhelp_ros.perception.evidence import Evidence, EvidenceSettings, choose_looks, look_weight, touches_border
+from shelfhelp_ros.perception.held import clear_of_shelf
 from shelfhelp_ros.perception.looking import Looking
 from shelfhelp_ros.perception.motion import Affine, CameraMotion, growth
 from shelfhelp_ros.perception.occlusion import DistanceMemory, Measured, OcclusionSettings
@@ -33,6 +34,7 @@ from shelfhelp_ros.sightings import (
     Detections,
     FloatArray,
     Frame,
+    HeldPack,
     ImageArray,
     Position,
     Sightings,
@@ -95,6 +97,7 @@ class Pipeline:
         self._distances = DistanceMemory(self.settings.occlusion)
         self._measured: dict[int, Measured | None] = {}
         self._taken = False
+        self._clear: set[int] = set()
         self._evidence: dict[int, Evidence] = {}
         self._candidates: set[int] = set()
         self._watch = TargetWatch(self.matcher.thresholds, self.settings.watch)
@@ -189,9 +192,13 @@ class Pipeline:
                 else:
                     tracks = self._tracker.update(detections, frame.stamp_ns, motion)
                 covered = self._covered(tracks, frame, motion)
+                if detections is not None:
+                    tracks = self._part(tracks, covered, detections, frame.stamp_ns)
+                self._tracker.hold(covered, frame.stamp_ns)
                 shown = self._shown(tracks, covered, frame.stamp_ns)
             with _timed(timings, "embed"):
-                self._look(frame, [track for track in tracks if track.track_id not in covered])
+                hidden = covered - self._clear
+                self._look(frame, [track for track in tracks if track.track_id not in hidden])
             with _timed(timings, "match"):
                 products = self._products(frame, shown)
                 target = self._sight_target(frame, shown, products, motion)
@@ -252,10 +259,10 @@ class Pipeline:
             self.second_looks.forget()
 
     def _covered(self, tracks: Sequence[Track], frame: Frame, motion: Affine) -> set[int]:
-        """The tracks that something stands before; they are held. Also drops what is known of tracks that are gone."""
+        """The tracks that something stands before. Also drops what is known of tracks that are gone."""
         alive = {track.track_id for track in tracks}
         self._evidence = {track_id: known for track_id, known in self._evidence.items() if track_id in alive}
-        self._taken = False
+        self._taken, self._clear = False, set()
         if frame.depth is None:
             self._measured = {}
             return set()
@@ -267,8 +274,19 @@ class Pipeline:
             self._evidence.pop(taken, None)
             self._looking.drop(taken)
         covered = {track_id for track_id in alive if self._distances.covered(track_id, frame.stamp_ns)}
-        self._tracker.hold(covered, frame.stamp_ns)
+        distances = {track_id: self._distances.distance(track_id) for track_id in alive}
+        known = {track_id: distance for track_id, distance in distances.items() if distance is not None}
+        # A hand hides a part of the pack that it holds; what it hides all of, nobody sees.
+        seen = {track.track_id for track in tracks if track.detection is not None}
+        self._clear = clear_of_shelf(known) - (covered - seen)
         return covered
+
+    def _part(
+        self, tracks: list[Track], covered: Collection[int], detections: Detections, stamp_ns: int
+    ) -> list[Track]:
+        """Every track, once what stands before a covered one has a track of its own."""
+        before = {i for i in covered if self._distances.stands_before(i, self._measured.get(i))}
+        return self._tracker.part(before, detections, stamp_ns) if before else tracks
 
     def _shown(self, tracks: Sequence[Track], covered: set[int], stamp_ns: int) -> list[Track]:
         limit_ns = self.settings.coast_s * 1e9
@@ -289,7 +307,7 @@ class Pipeline:
             size = (frame.image.shape[1], frame.image.shape[0])
             visible = [track for track in tracks if track.confirmed and track.detection is not None]
             settings = self.settings.evidence
-            looks = choose_looks(visible, self._evidence, self._candidates, frame.stamp_ns, size, settings)
+            looks = choose_looks(visible, self._evidence, self._candidates, frame.stamp_ns, size, settings, self._clear)
             if looks:
                 self._looking.begin(frame, looks)
         self._learn(wait)
@@ -374,10 +392,7 @@ class Pipeline:
         whole = bool(shown) and len(known) >= self.settings.whole_view * len(shown)
         decision = self._watch.update(match, track_ids, whole, frame.stamp_ns, motion, size)
         best = None if match.best is None or decision is Decision.LOST else products[known[match.best]]
-        verified = Verified.UNKNOWN
-        if best is not None and self.second_looks is not None:
-            verified = self.second_looks.verified(best.track_id, frame.stamp_ns)
-        runner_up = None if match.runner_up is None else match.runner_up
+        runner_up = match.runner_up
         return TargetSighting(
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,
@@ -388,8 +403,23 @@ class Pipeline:
             product=best,
             runner_up=None if runner_up is None else products[known[runner_up]],
             runner_up_probability=0.0 if runner_up is None else float(match.probabilities[runner_up]),
-            verified=verified,
+            verified=Verified.UNKNOWN if best is None else self._verified(best, frame),
+            held=self._held([products[row] for row in known], match, frame),
         )
+
+    def _verified(self, product: TrackedProduct, frame: Frame) -> Verified:
+        """What second looks say of a product by now."""
+        if self.second_looks is None:
+            return Verified.UNKNOWN
+        return self.second_looks.verified(product.track_id, frame.stamp_ns)
+
+    def _held(self, products: Sequence[TrackedProduct], match: Match, frame: Frame) -> HeldPack | None:
+        """The likeliest of what stands clear of the shelf; ``products`` are the rows of the match."""
+        clear = [row for row, product in enumerate(products) if product.track_id in self._clear]
+        if not clear:
+            return None
+        row = max(clear, key=lambda row: float(match.probabilities[row]))
+        return HeldPack(products[row], float(match.probabilities[row]), self._verified(products[row], frame))
 
     def _match(self, target: Target, tracks: Sequence[Track], frame: Frame) -> Match:
         embeddings = self._embeddings(tracks)
@@ -414,11 +444,13 @@ class Pipeline:
     def _look_twice(
         self, target: Target, tracks: Sequence[Track], match: Match, rivals: Sequence[str], frame: Frame
     ) -> None:
-        """Have the likeliest product that wants it looked at, when the worker is free."""
+        """Have a product that wants it looked at, when the worker is free: what stands clear of the shelf, then the
+        likeliest."""
         looks = self.second_looks
         if looks is None or not target.pictures or not looks.worker.idle:
             return
-        for row in match.ranked(self.matcher.thresholds.present):
+        likely = match.ranked(self.matcher.thresholds.present)
+        for row in sorted(likely, key=lambda row: tracks[row].track_id not in self._clear):
             track = tracks[row]
             crop = crop_box(frame.image, track.box) if track.detection is not None else None
             if crop is not None and looks.wants(track.track_id, max(crop.shape[:2]), frame.stamp_ns):

@@ -26,11 +26,12 @@ Key = TypeVar("Key")
 @dataclass(frozen=True)
 class SecondLookSettings:
     """``deadline_s``: for how long an unanswered question holds back the words that it is found. A track is looked at
-    again when it has grown by ``growth``, and after ``again_s`` while nothing is settled. ``looks``: how many are
-    averaged."""
+    again when it has grown by ``growth``, and after ``again_s`` while nothing is settled; after ``recheck_s`` when one
+    look alone said no. ``looks``: how many are averaged."""
 
     deadline_s: float = 1.5
     again_s: float = 2.0
+    recheck_s: float = 0.3
     growth: float = 1.3
     looks: int = 3
 
@@ -220,7 +221,8 @@ class SecondLooks:
         if not looks.answers:
             return False
         settled = self.verified(track_id, stamp_ns) in (Verified.YES, Verified.NO) and len(looks.answers) > 1
-        waited = stamp_ns - looks.asked_ns >= self.settings.again_s * 1e9
+        again_s = self.settings.recheck_s if self._refuted_once(looks) else self.settings.again_s
+        waited = stamp_ns - looks.asked_ns >= again_s * 1e9
         return side >= self.settings.growth * looks.side or (waited and not settled)
 
     def ask(
@@ -239,10 +241,17 @@ class SecondLooks:
         if not looks.answers:
             waited = abs(stamp_ns - looks.first_ns)
             return Verified.PENDING if waited < self.settings.deadline_s * 1e9 else Verified.UNKNOWN
+        if self._refuted_once(looks) and abs(stamp_ns - looks.asked_ns) < self.settings.deadline_s * 1e9:
+            return Verified.PENDING
         log_odds = looks.mean()
         if log_odds is None:
             return Verified.UNKNOWN
         return Verified.YES if log_odds >= self._yes else Verified.NO if log_odds <= self._no else Verified.UNKNOWN
+
+    def _refuted_once(self, looks: _TrackLooks) -> bool:
+        """Whether one look alone said no: a glance at a pack that moves, or that fingers hide, may be wrong."""
+        log_odds = looks.mean()
+        return len(looks.answers) == 1 and log_odds is not None and log_odds <= self._no
 
     def refuted(self, track_id: int) -> bool:
         """Whether the looks at a track say that it is not the target."""

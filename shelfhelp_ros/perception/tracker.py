@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,9 @@ from scipy.optimize import linear_sum_assignment
 from shelfhelp_ros.geometry import BoxArray, iou
 from shelfhelp_ros.perception.motion import Affine, BoxFilter, FilterNoise, still
 from shelfhelp_ros.sightings import Detections
+
+#: Two boxes that overlap by this at least (IoU) may be of one thing that fingers hide a part of.
+_SAME_PLACE = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class _Trail:
     last_seen_ns: int
     hits: int = 1
     detection: int | None = None
+    expected: BoxFilter | None = None
 
 
 class Tracker:
@@ -79,6 +84,19 @@ class Tracker:
         self._predict(stamp_ns, motion)
         return [self._snapshot(trail) for trail in self._trails]
 
+    def part(self, track_ids: Collection[int], detections: Detections, stamp_ns: int) -> list[Track]:
+        """What was detected at these tracks in this frame is another thing, that stands before them: where it is not
+        about where they are, it begins a track of its own, and they stay at their places, unseen. Returns every live
+        track."""
+        for trail in list(self._trails):
+            row, expected = trail.detection, trail.expected
+            if trail.track_id not in track_ids or row is None or expected is None:
+                continue
+            if float(iou(expected.box[None], detections.boxes[row][None])[0, 0]) < _SAME_PLACE:
+                trail.filter, trail.detection, trail.hits = expected, None, trail.hits - 1
+                self._begin(detections, row, stamp_ns)
+        return [self._snapshot(trail, detections) for trail in self._trails]
+
     def hold(self, track_ids: Collection[int], stamp_ns: int) -> None:
         """Count tracks without a detection as seen: they stand still on the shelf, only the camera moves them."""
         for trail in self._trails:
@@ -107,6 +125,7 @@ class Tracker:
             if overlap[index, row] < self.settings.min_iou:
                 continue
             trail = self._trails[index]
+            trail.expected = copy(trail.filter)
             trail.filter.correct(detections.boxes[row])
             trail.score, trail.last_seen_ns, trail.detection = float(detections.scores[row]), stamp_ns, int(row)
             trail.hits += 1

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from shelfhelp_ros.sightings import Decision, Position, TargetSighting, TrackedProduct
+from shelfhelp_ros.sightings import Decision, HeldPack, Position, TargetSighting, TrackedProduct
 from shelfhelp_ros.simulation.listeners import Hand
-from shelfhelp_ros.simulation.perception_noise import HeldRun, PerceptionNoise, PerceptionRun
+from shelfhelp_ros.simulation.perception_noise import HeldRun, HeldVerdict, PerceptionNoise, PerceptionRun
 from shelfhelp_ros.simulation.racks import HALF_VIEW, TWIN, WANTED, Rack, Scene, Vector
 
 NAME = "Oat drink"
@@ -123,15 +123,23 @@ class Perception:
         middle = sees(hand.position - np.array([0.0, _GRIP * 2 * float(rack.halves[hand.held, 1]), 0.0]))
         in_hand = middle, hand.held, self._size(rack, hand.held)
         on_shelf = self._visible(shelf, WANTED, sees) if said.place == "wanted" else self._decoy(shelf, sees)
+        clear = self._clear(said, in_hand, sees(hand.position))
         seen, other = (in_hand, on_shelf) if said.place == "held" else (on_shelf, in_hand)
         if said.place == "nothing" or seen is None or said.decision not in (Decision.FOUND, Decision.AMBIGUOUS):
             rest = (Decision.FOUND, Decision.AMBIGUOUS)
-            return _sighting(Decision.LOST if said.decision in rest else said.decision)
+            return replace(_sighting(Decision.LOST if said.decision in rest else said.decision), held=clear)
         runner_up = other if said.decision is Decision.AMBIGUOUS else None
         sighting = _sighting(
             said.decision, self._measured(seen), None if runner_up is None else self._measured(runner_up)
         )
-        return replace(sighting, probability=said.probability, verified=said.verified)
+        return replace(sighting, probability=said.probability, verified=said.verified, held=clear)
+
+    def _clear(self, said: HeldVerdict, in_hand: Seen, hand: Vector) -> HeldPack | None:
+        """What stands clear of the shelf: the pack in the hand, or the hand alone."""
+        if said.clear == "nothing":
+            return None
+        seen = in_hand if said.clear == "held" else (hand, -1, in_hand[2])
+        return HeldPack(_product(*self._measured(seen)), said.clear_probability, said.clear_verified)
 
     def _said(self, verdict: str, wanted: Seen | None, decoy: Seen | None, now: float) -> TargetSighting:
         if verdict == "found" and wanted is not None:

@@ -15,10 +15,12 @@ import yaml
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.sightings import Decision, Verified
 
-VERSION = 1
+VERSION = 2
 SITUATIONS = ("plain", "twin", "absent")
 #: Where what perception speaks of is while a pack is held up.
 PLACES = ("held", "wanted", "other", "nothing")
+#: What stands clear of the shelf then, near the hand.
+CLEAR = ("held", "hand", "nothing")
 #: A pack of which less than this share is seen counts as covered.
 COVERED = 0.6
 MEASURED = Path(__file__).with_suffix(".yaml")
@@ -55,12 +57,16 @@ class PerceptionRun:
 
 @dataclass(frozen=True)
 class HeldVerdict:
-    """What perception says in one frame while a pack is held up: ``place`` is one of PLACES, what it speaks of."""
+    """What perception says in one frame while a pack is held up: ``place`` is one of PLACES, what it speaks of;
+    ``clear`` is one of CLEAR, and the last two are of that by itself."""
 
     decision: Decision
     place: str
     verified: Verified
     probability: float
+    clear: str
+    clear_probability: float
+    clear_verified: Verified
 
 
 @dataclass(frozen=True)
@@ -135,10 +141,18 @@ def _held_run(row: dict[str, Any]) -> HeldRun:
 
 
 def _held_verdict(code: str) -> HeldVerdict:
-    decision, place, verified, probability = code.split()
-    if place not in PLACES:
-        raise ValueError(f"unknown place: {place}")
-    return HeldVerdict(Decision[decision.upper()], place, Verified[verified.upper()], float(probability))
+    decision, place, verified, probability, clear, clear_probability, clear_verified = code.split()
+    if place not in PLACES or clear not in CLEAR:
+        raise ValueError(f"unknown place: {place} or {clear}")
+    return HeldVerdict(
+        decision=Decision[decision.upper()],
+        place=place,
+        verified=Verified[verified.upper()],
+        probability=float(probability),
+        clear=clear,
+        clear_probability=float(clear_probability),
+        clear_verified=Verified[clear_verified.upper()],
+    )
 
 
 def _runs(rows: list[dict[str, Any]], period: float) -> tuple[PerceptionRun, ...]:

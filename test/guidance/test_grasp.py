@@ -7,7 +7,7 @@ import pytest
 
 from shelfhelp_ros.guidance.grasp import Grasp, Verdict
 from shelfhelp_ros.guidance.settings import GuidanceSettings
-from shelfhelp_ros.sightings import Decision, Position, TargetSighting, TrackedProduct
+from shelfhelp_ros.sightings import Decision, HeldPack, Position, TargetSighting, TrackedProduct, Verified
 
 HOME = np.array([0.0, 0.0, 0.7])
 LIFTED = np.array([0.0, 0.1, 0.4])
@@ -21,9 +21,13 @@ def product(xyz: tuple[float, float, float], track_id: int) -> TrackedProduct:
 
 
 def sighting(
-    xyz: tuple[float, float, float], track_id: int, probability: float = 0.9, decision: Decision = Decision.FOUND
+    xyz: tuple[float, float, float],
+    track_id: int,
+    probability: float = 0.9,
+    decision: Decision = Decision.FOUND,
+    held: HeldPack | None = None,
 ) -> TargetSighting:
-    return TargetSighting(0, "camera", "oats", "Oats", decision, probability, product(xyz, track_id))
+    return TargetSighting(0, "camera", "oats", "Oats", decision, probability, product(xyz, track_id), held=held)
 
 
 def verdict(seen: TargetSighting, known: bool = True, doubted: bool = False) -> Verdict | None:
@@ -106,3 +110,52 @@ def test_what_else_is_seen_on_the_shelf_confirms_nothing(
 ) -> None:
     """The inference holds for a pack that was known, without a look-alike, and away from its place."""
     assert verdict(seen, known, doubted) is expected
+
+
+def held(probability: float, verified: Verified = Verified.UNKNOWN) -> HeldPack:
+    return HeldPack(product((0.0, 0.05, 0.41), 9), probability, verified)
+
+
+@pytest.mark.parametrize(
+    ("in_hand", "doubted", "expected"),
+    [
+        (held(0.8), False, Verdict.CONFIRMED),
+        (held(0.8, Verified.YES), True, Verdict.CONFIRMED),
+        (held(0.9, Verified.PENDING), False, None),
+        (held(0.9, Verified.NO), False, Verdict.REFUTED),
+        (held(0.02), False, Verdict.REFUTED),
+    ],
+)
+def test_the_pack_in_the_hand_tells_by_itself(in_hand: HeldPack, doubted: bool, expected: Verdict | None) -> None:
+    """Perception speaks of the next facing, so near that it could be the one that was taken; what it says of the pack
+    in the hand comes first. A look-alike in the hand needs a second look, as ever."""
+    beside = sighting((0.05, 0.0, 0.72), 2, held=in_hand)
+    assert verdict(beside, doubted=doubted) is expected
+
+
+def test_a_wrong_pack_in_the_hand_is_not_inferred_to_be_the_right_one() -> None:
+    """The wanted product is seen at another place, as if its facing had been taken; the pack in the hand is none."""
+    assert verdict(sighting((0.15, 0.0, 0.72), 2)) is Verdict.CONFIRMED
+    assert verdict(sighting((0.15, 0.0, 0.72), 2, held=held(0.02))) is not Verdict.CONFIRMED
+
+
+def test_a_facing_that_stays_is_no_sign_against_a_pack_that_may_be_it() -> None:
+    """Half sure of the pack in the hand, perception sees the product where it stood, or one so near as that."""
+    stays = (0.02, 0.0, 0.72)
+    assert verdict(sighting(stays, 1)) is Verdict.REFUTED
+    assert verdict(sighting(stays, 1, held=held(0.5))) is None
+
+
+def test_pictures_that_miss_the_pack_in_the_hand_say_nothing() -> None:
+    """It is not detected in every picture; those in between do not begin the count anew."""
+    grasp = Grasp(GuidanceSettings(), HOME, product((0.0, 0.0, 0.72), 1), False, known=True)
+    for look in range(6):
+        seen = held(0.9) if look % 2 == 0 else None
+        grasp.look(sighting((0.02, 0.0, 0.72), 1, held=seen), LIFTED, look * 100_000_000)
+    assert grasp.verdict is Verdict.CONFIRMED
+
+
+def test_what_is_far_from_the_hand_is_not_in_it() -> None:
+    """A pack of the product stands out of the next shelf, clear of the rest."""
+    out = HeldPack(product((0.5, 0.0, 0.55), 9), 0.95, Verified.YES)
+    assert verdict(sighting((0.02, 0.0, 0.72), 1, held=out)) is Verdict.REFUTED

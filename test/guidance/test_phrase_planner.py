@@ -148,6 +148,14 @@ def test_anywhere_before_a_large_front_will_do(offset, arrived):
     assert (planner().choose(offset) is None) is arrived
 
 
+def test_beside_a_narrow_pack_stands_its_neighbour():
+    """A hand 3 cm from the middle of a pack 8 cm wide comes in line nearer to it, and is out of line at its edge."""
+    narrow = planner()
+    places = (0.03, 0.02, 0.03, 0.036, 0.03)
+    arrived = [narrow.choose(Offset("hand", at, 0.0, 0.0, front=(0.04, 0.1))) is None for at in places]
+    assert arrived == [False, True, True, False, False]
+
+
 def test_nothing_is_said_of_an_axis_that_is_in_line():
     """Before a wide pack only the way forward is left."""
     move = planner().choose(Offset("hand", 0.05, 0.02, 0.3, front=(0.12, 0.12)))

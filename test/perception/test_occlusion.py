@@ -115,3 +115,14 @@ def test_tracks_that_are_gone_are_forgotten() -> None:
     memory.update(SHELF, 0)
     memory.update({1: flat(0.8)}, SECOND)
     assert memory.distance(3) is None
+
+
+def test_what_covers_all_of_a_product_is_told_from_what_covers_a_part() -> None:
+    """A pack in the hand stands before it; fingers over a part of it leave its middle at its own distance."""
+    memory = DistanceMemory()
+    memory.update(SHELF, 0)
+    for depths, before in ((flat(0.5), True), (Measured(0.8, 0.55), False), (None, False)):
+        memory.update(SHELF | {3: depths}, SECOND)
+        assert memory.covered(3, SECOND)
+        assert memory.stands_before(3, depths) is before
+    assert not memory.stands_before(4, flat(0.8))

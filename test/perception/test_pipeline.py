@@ -158,6 +158,28 @@ def test_a_pack_that_was_taken_is_known_in_the_same_frame(models, catalogue):
     assert taken == [{"pack 5"}]
 
 
+@pytest.mark.parametrize(("number", "right"), [(5, True), (7, False)])
+def test_the_pack_in_the_hand_is_judged_by_itself(pipeline, number, right):
+    """Another facing may stay the one that is spoken of; what stands clear of the shelf is told beside it."""
+    numbers = [5, 5, 2, 7, 8, 9, 10, 11, 3, 1, 0, 4]
+    shelf, boxes = draw_shelf(numbers)
+    x1, y1, x2, y2 = boxes[numbers.index(number)].astype(int)
+    wide, high = int(1.5 * (x2 - x1)), int(1.5 * (y2 - y1))
+    held, near = shelf.copy(), np.full(shelf.shape[:2], 0.8, np.float32)
+    held[110 : 170 + high, 230 : 290 + wide] = GREY
+    held[140 : 140 + high, 260 : 260 + wide] = cv2.resize(shelf[y1:y2, x1:x2], (wide, high))
+    near[140 : 140 + high, 260 : 260 + wide] = 0.4
+    pipeline.set_target("pack 5")
+    for step in range(4):
+        before = pipeline.process(Frame(step * STEP_NS, "camera", shelf, np.full_like(near, 0.8))).target
+    assert (before.decision, before.held) == (Decision.FOUND, None)
+    for step in range(4, 10):
+        after = pipeline.process(Frame(step * STEP_NS, "camera", held, near)).target
+    assert after.held.product.position.xyz[2] == pytest.approx(0.4, abs=0.01)
+    assert (after.held.probability > 0.7) is right
+    assert right or after.held.probability < 0.1
+
+
 def test_target_is_found_and_followed(pipeline):
     """The target is found at its place while the camera pans, with one id, a probability and its name."""
     pipeline.set_target("pack 5")

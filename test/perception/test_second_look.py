@@ -129,6 +129,21 @@ def test_one_bad_crop_does_not_refute(setting):
     assert one.looks.verification([1], [""]).target[0] == pytest.approx(1.0)
 
 
+def test_one_look_alone_does_not_say_no(setting):
+    """A pack was held up, moved, and the one look at it said no: it is looked at again at once, and stays open until
+    then."""
+    one = setting(-3.0, -3.0, recheck_s=0.3, deadline_s=1.5)
+    one.ask()
+    one.answer()
+    assert one.looks.verified(1, SECOND) is Verified.PENDING
+    assert one.looks.verified(1, 2 * SECOND) is Verified.NO
+    assert not one.looks.wants(1, 40, SECOND // 5)
+    assert one.looks.wants(1, 40, SECOND // 2)
+    one.ask(stamp_ns=SECOND // 2)
+    one.answer()
+    assert one.looks.verified(1, SECOND) is Verified.NO
+
+
 def test_when_to_look_again(setting):
     """Once while it is open; again when it is nearer, or later while nothing is settled; not for ever."""
     one = setting(0.0, 5.0, 5.0, again_s=2.0, growth=1.3)

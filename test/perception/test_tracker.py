@@ -160,3 +160,39 @@ def test_carried_tracks_move_with_the_camera():
         (t.track_id, t.detection, t.last_seen_ns) for t in before
     ]
     np.testing.assert_allclose([t.box for t in carried], boxes + np.array([7, -3, 7, -3]), atol=0.5)
+
+
+def test_what_stands_before_a_product_has_a_track_of_its_own():
+    """A pack that is held up before the shelf is detected where another one stands: both are followed from there on."""
+    tracker = Tracker()
+    boxes = shelf(3, 1)
+    for step in range(4):
+        tracks = tracker.update(seen(boxes), step * FRAME_NS)
+    behind = tracks[1].track_id
+    held = boxes.copy()
+    held[1] = boxes[1] + np.array([-30, -40, 60, 80])
+    for step in range(4, 8):
+        detected = seen(held)
+        tracks = tracker.update(detected, step * FRAME_NS)
+        if any(track.track_id == behind and track.detection is not None for track in tracks):
+            tracks = tracker.part({behind}, detected, step * FRAME_NS)
+        tracker.hold({behind}, step * FRAME_NS)
+    by_id = {track.track_id: track for track in tracks}
+    assert by_id[behind].detection is None
+    assert by_id[behind].box == pytest.approx(boxes[1], abs=5)
+    before = next(track for track in tracks if track.detection == 1)
+    assert before.confirmed
+    assert before.box == pytest.approx(held[1])
+
+
+def test_a_product_that_fingers_hide_a_part_of_keeps_its_track():
+    """Its box is cut a little, about where it was: what is detected is still the product."""
+    tracker = Tracker()
+    boxes = shelf(3, 1)
+    for step in range(4):
+        tracks = tracker.update(seen(boxes), step * FRAME_NS)
+    ids = [track.track_id for track in tracks]
+    boxes[1, 3] -= 0.3 * (boxes[1, 3] - boxes[1, 1])
+    detected = seen(boxes)
+    tracker.update(detected, 4 * FRAME_NS)
+    assert [track.track_id for track in tracker.part({ids[1]}, detected, 4 * FRAME_NS)] == ids
