@@ -26,6 +26,12 @@ _AT_SHELF = 0.1
 #: of another, there may be more of it. Below, that it is seen at another place is no sign that it was taken.
 _MAY_BE = 0.3
 
+#: With a second look that says yes it is the product from here on, where it has no look-alike.
+_LIKELY = 0.5
+
+#: While the pack in the hand may be it, the next facing is told from it by less, metres.
+_SAME_FACING = 0.035
+
 #: Once the pack in the hand was seen itself, pictures that do not show it say nothing for so long.
 _SEEN_NS = 2_000_000_000
 
@@ -126,12 +132,13 @@ class Grasp:
         sign = None if in_hand is None else self._of_itself(in_hand)
         if sign is not None:
             return sign
-        sign = self._of_places(sighting, hand)
-        if in_hand is None or sign is None:
-            return sign
-        may_be = in_hand.probability >= _MAY_BE
-        contrary = sign in (_Sign.STILL_ON_SHELF, _Sign.RATHER_ON_SHELF) if may_be else sign is _Sign.GONE_FROM_SHELF
-        return None if contrary else sign
+        if in_hand is None:
+            return self._of_places(sighting, hand, _SAME_PLACE)
+        if in_hand.probability < _MAY_BE:
+            sign = self._of_places(sighting, hand, _SAME_PLACE)
+            return None if sign is _Sign.GONE_FROM_SHELF else sign
+        sign = self._of_places(sighting, hand, _SAME_FACING)
+        return None if sign in (_Sign.STILL_ON_SHELF, _Sign.RATHER_ON_SHELF) else sign
 
     def _in_hand(self, sighting: TargetSighting, hand: Vector) -> HeldPack | None:
         """The pack in the hand, where perception sees it."""
@@ -144,20 +151,20 @@ class Grasp:
         """What the looks of the pack in the hand say; None where they leave it open."""
         if in_hand.verified is Verified.NO:
             return _Sign.NOT_IT
-        if in_hand.probability < self._settings.confirm_probability:
-            return None
-        if in_hand.verified is Verified.YES:
+        sure = in_hand.probability >= self._settings.confirm_probability
+        likely = sure if self.doubted else in_hand.probability >= _LIKELY
+        if likely and in_hand.verified is Verified.YES:
             return _Sign.VERIFIED
-        return None if self.doubted else _Sign.LOOKS_RIGHT
+        return _Sign.LOOKS_RIGHT if sure and not self.doubted else None
 
-    def _of_places(self, sighting: TargetSighting, hand: Vector) -> _Sign | None:
-        """What it says that the product is seen in the hand, at its place, or elsewhere."""
+    def _of_places(self, sighting: TargetSighting, hand: Vector, within: float) -> _Sign | None:
+        """What it says that the product is seen in the hand, at its place (``within`` metres), or elsewhere."""
         place = position_of(sighting.product)
         if place is None or sighting.decision not in (Decision.FOUND, Decision.AMBIGUOUS):
             return None
         found = sighting.decision is Decision.FOUND
         sure = self._sure(sighting)
-        at_its_place = self._at_its_place(place)
+        at_its_place = self._at_its_place(place, within)
         if float(np.linalg.norm(place - hand)) > self._settings.held_within:
             if self.doubted or at_its_place:
                 return _Sign.STILL_ON_SHELF if found else _Sign.RATHER_ON_SHELF
@@ -199,10 +206,10 @@ class Grasp:
         stood = position_of(self.product)
         return stood is None or float(stood[2] - place[2]) >= _OFF_THE_SHELF
 
-    def _at_its_place(self, place: Vector) -> bool:
+    def _at_its_place(self, place: Vector, within: float = _SAME_PLACE) -> bool:
         """Whether a product at ``place`` (3,) stands where the one that the hand was led to stood."""
         stood = position_of(self.product)
-        return stood is not None and float(np.linalg.norm(place - stood)) < _SAME_PLACE
+        return stood is not None and float(np.linalg.norm(place - stood)) < within
 
 
 def _is_pending(sighting: TargetSighting, in_hand: HeldPack | None) -> bool:

@@ -274,12 +274,20 @@ class Pipeline:
             self._evidence.pop(taken, None)
             self._looking.drop(taken)
         covered = {track_id for track_id in alive if self._distances.covered(track_id, frame.stamp_ns)}
-        distances = {track_id: self._distances.distance(track_id) for track_id in alive}
-        known = {track_id: distance for track_id, distance in distances.items() if distance is not None}
-        # A hand hides a part of the pack that it holds; what it hides all of, nobody sees.
-        seen = {track.track_id for track in tracks if track.detection is not None}
-        self._clear = clear_of_shelf(known) - (covered - seen)
+        self._clear = self._clear_of_shelf(tracks, covered)
         return covered
+
+    def _clear_of_shelf(self, tracks: Sequence[Track], covered: Collection[int]) -> set[int]:
+        """The tracks that stand clear of the shelf. A hand hides a part of the pack that it holds; what it hides all
+        of, nobody sees."""
+        places = {}
+        for track in tracks:
+            distance = self._distances.distance(track.track_id)
+            if distance is not None:
+                across, down = (track.box[:2] + track.box[2:]) / 2
+                places[track.track_id] = float(across), float(down), distance
+        seen = {track.track_id for track in tracks if track.detection is not None}
+        return clear_of_shelf(places) - (set(covered) - seen)
 
     def _part(
         self, tracks: list[Track], covered: Collection[int], detections: Detections, stamp_ns: int

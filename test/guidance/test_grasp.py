@@ -121,6 +121,9 @@ def held(probability: float, verified: Verified = Verified.UNKNOWN) -> HeldPack:
     [
         (held(0.8), False, Verdict.CONFIRMED),
         (held(0.8, Verified.YES), True, Verdict.CONFIRMED),
+        (held(0.6, Verified.YES), False, Verdict.CONFIRMED),
+        (held(0.6, Verified.YES), True, None),
+        (held(0.4), True, None),
         (held(0.9, Verified.PENDING), False, None),
         (held(0.9, Verified.NO), False, Verdict.REFUTED),
         (held(0.02), False, Verdict.REFUTED),
@@ -144,6 +147,14 @@ def test_a_facing_that_stays_is_no_sign_against_a_pack_that_may_be_it() -> None:
     stays = (0.02, 0.0, 0.72)
     assert verdict(sighting(stays, 1)) is Verdict.REFUTED
     assert verdict(sighting(stays, 1, held=held(0.5))) is None
+
+
+def test_the_next_facing_stands_close_to_the_one_that_was_taken() -> None:
+    """5 cm beside: with nothing seen in the hand it may be the one that stood there, with a likely pack it is not."""
+    beside = (0.05, 0.0, 0.72)
+    assert verdict(sighting(beside, 2)) is Verdict.REFUTED
+    assert verdict(sighting(beside, 2, held=held(0.45))) is Verdict.CONFIRMED
+    assert verdict(sighting(beside, 1, held=held(0.45))) is None
 
 
 def test_pictures_that_miss_the_pack_in_the_hand_say_nothing() -> None:
