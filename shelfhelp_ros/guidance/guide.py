@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfhelp_ros.guidance.candidates import Candidates
+from shelfhelp_ros.guidance.framing import Framing
 from shelfhelp_ros.guidance.grasp import Grasp, Verdict
 from shelfhelp_ros.guidance.instruction import Instruction, Urgency
 from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
 from shelfhelp_ros.guidance.offsets import (
     STILL,
-    angles,
     apart,
     bearing_of,
     from_camera,
@@ -75,19 +75,8 @@ _TURN, _STEP_ASIDE = 0.8, 0.8
 #: A hand within this of its goal, metres, may be there before its movement is over.
 _NEAR = 0.15
 
-#: A product that was seen last this far from the middle of the picture, degrees, left it on that side.
-_EDGE = 10.0
-
-#: A hand sent to a product farther than this from the middle of the picture, degrees across and down, soon leaves it;
-#: a product that is brought in is brought well in.
-_FRAME, _WELL_IN = (22.0, 16.0), 0.6
-
-#: So many turns are asked for to bring one in.
-_TURNS = 2
-
-#: A hand that was seen last this far from the middle of the picture, degrees across and down, went out of it there; it
-#: is followed once it is gone for so many seconds.
-_HAND_EDGE, _GONE = (17.0, 12.0), 0.8
+#: A hand that left the picture is followed once it is gone for so many seconds.
+_GONE = 0.8
 
 #: For who has to be careful only so much of a large pack counts to either side of its middle, metres.
 _USUAL = 0.08
@@ -254,7 +243,8 @@ class Guide:
             variances = np.diagonal(np.asarray(covariance, np.float64))
             if not (np.isfinite(variances).all() and (variances <= self.settings.hand_spread**2).all()):
                 return
-        self._hand, self._followed = _Hand(xyz, stamp_ns, self._stopwatch.seconds), False
+        self._hand = _Hand(xyz, stamp_ns, self._stopwatch.seconds)
+        self._framing.hand_seen()
 
     def on_speaking(self, speaking: bool, now_ns: int) -> None:
         """The voice began or ended."""
@@ -342,9 +332,8 @@ class Guide:
         self._said_in_phase = 0
         self._tour = Tour(self.settings.search_columns, self.settings.search_rows)
         self._absent_said = False
-        self._careful = self._framing = self._followed = False
-        self._turns = 0
-        self._turning_until = -math.inf
+        self._careful = False
+        self._framing = Framing(self.settings.aim_tolerance)
         self._candidates = Candidates(self.settings.refuse_for)
         self._progress = Progress()
         self._trying = False
@@ -402,7 +391,7 @@ class Guide:
         if self._awaited_hand(now_ns) is not None:
             return None
         product = position_of(goal)
-        if self._hand is None or self._out_of_frame(bearing):
+        if self._hand is None or self._framing.out_of_frame(bearing):
             offset, stamp_ns = from_camera(bearing, product), sighting.stamp_ns
         else:
             front = front_of(goal)
@@ -423,19 +412,6 @@ class Guide:
     def _sure(self, sighting: TargetSighting) -> bool:
         """Whether the product is found with the probability that a confirmation needs."""
         return sighting.decision is Decision.FOUND and sighting.probability >= self.settings.confirm_probability
-
-    def _out_of_frame(self, bearing: npt.NDArray[np.float64]) -> bool:
-        """Whether the product is so near the edge of the picture that a hand at it would soon be out of it.
-
-        A camera that was asked to turn to it, and does not, is left where it is.
-        """
-        across, down = map(abs, angles(bearing))
-        outward = max(across / _FRAME[0], down / _FRAME[1])
-        if outward <= _WELL_IN:
-            self._framing, self._turns = False, 0
-        elif outward > 1:
-            self._framing = True
-        return self._framing and self._turns < _TURNS
 
     def _goal(self, sighting: TargetSighting) -> TrackedProduct | None:
         """The product that the hand is led to: the one found, or one of two look-alikes once they are being tried."""
@@ -681,18 +657,14 @@ class Guide:
         It is asked for once; a hand that is not seen then is out of view.
         """
         goal, hand = self._goal(sighting), self._hand
-        if self._phase not in (Phase.AIM, Phase.REACH) or self._followed or hand is None or goal is None:
+        if self._phase not in (Phase.AIM, Phase.REACH) or hand is None or goal is None:
             return None
         bearing = bearing_of(goal)
-        if bearing is None:
+        gone = () if bearing is None else self._framing.hand_left_by(hand.xyz, bearing)
+        if bearing is None or not gone:
             return None
-        gone = [
-            axis
-            for axis, edge, at, left in zip("xy", _HAND_EDGE, angles(bearing), angles(hand.xyz), strict=True)
-            if abs(left) > edge and abs(at) > self.settings.aim_tolerance and left * at > 0
-        ]
         view = _View(from_camera(bearing, position_of(goal)), sighting.stamp_ns, self._planner.choose)
-        move = view.move if gone else None
+        move = view.move
         return self._direction(view, move) if move is not None and move.axis in gone else None
 
     def _notice(self, key: str, topic: str, **values: object) -> _Saying:
@@ -761,24 +733,12 @@ class Guide:
         """Turn to where it left the picture; if it was in the middle, hold still, then move back."""
         if self._hand_in_front(now_ns):
             return self._notice("blocked.hand", "blocked")
-        side = self._left_by()
+        side = self._framing.left_by(self._last_place, self._phase_since)
         if side is not None and not self._said_in_phase:
             pause = self.settings.reaction + _TURN
             text = self.phrases.say(f"scan.{side}")
             return _Saying(text, "lost", self.settings.notice_every, pause, sighting.stamp_ns, fades=True, soon=True)
         return self._notice("lost.again" if self._said_in_phase else "lost.first", "lost")
-
-    def _left_by(self) -> str | None:
-        """The side of the picture by which the product went out of it; None when it was seen in the middle last, or
-        while the camera was turned to it: then it is in the picture by now, or will be."""
-        if self._last_place is None or self._phase_since <= self._turning_until:
-            return None
-        across, down = angles(self._last_place)
-        if max(abs(across), abs(down)) < _EDGE:
-            return None
-        if abs(across) >= abs(down):
-            return "right" if across > 0 else "left"
-        return "down" if down > 0 else "up"
 
     def _ambiguous(self, sighting: TargetSighting) -> _Saying:
         """With a hand in view the likelier one is tried; without, the person hears which two there are."""
@@ -822,7 +782,9 @@ class Guide:
         self._progress.told(rest, None if saying.move is not None and saying.move.take else saying.move)
         self._pacing.begin(length, saying.pause, now, (valid_until_ns - now_ns) / 1e9 + _REPORT_SECONDS)
         self._remember(saying, now + length)
-        self._followed = self._followed or (saying.move is not None and self._awaited_hand(now_ns) is not None)
+        if saying.move is not None:
+            turning_until = now + length + saying.pause + _TURN if saying.turn else None
+            self._framing.told(turning_until, self._awaited_hand(now_ns) is not None)
         self._sequence += 1
         instruction = Instruction(
             sequence=self._sequence,
@@ -862,9 +824,6 @@ class Guide:
         lifted = self._grasp is not None and self._grasp.lifted
         self._asked_of_pack += saying.topic == "confirm" and (lifted or not self._asked_of_pack)
         self._trying = self._trying or saying.topic == "try"
-        self._turns += self._framing and saying.move is not None
-        if saying.turn:
-            self._turning_until = spoken + saying.pause + _TURN
         if saying.topic == "scan":
             self._tour.turn()
         self._absent_said = self._absent_said or saying.topic == "absent"

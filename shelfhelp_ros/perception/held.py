@@ -48,6 +48,7 @@ def _plane(
     inverse = 1 / distances
     fitted = np.full_like(inverse, np.median(inverse))
     for _ in range(_STEPS):
-        weights = 1 / np.sqrt(np.maximum(np.abs(inverse - fitted), 1e-3))
-        fitted = terms @ np.linalg.lstsq(terms * weights[:, None], inverse * weights, rcond=None)[0]
+        weighted = terms.T / np.maximum(np.abs(inverse - fitted), 1e-3)
+        # A trace of ridge: what stands in one line does not tell how the shelf is turned about it.
+        fitted = terms @ np.linalg.solve(weighted @ terms + 1e-6 * np.eye(3), weighted @ inverse)
     return np.asarray(1 / np.maximum(fitted, 1e-3))
