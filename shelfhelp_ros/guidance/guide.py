@@ -21,6 +21,7 @@ from shelfhelp_ros.guidance.instruction import Instruction, Urgency
 from shelfhelp_ros.guidance.listener import movement_seconds, speech_seconds
 from shelfhelp_ros.guidance.offsets import (
     STILL,
+    Vector,
     apart,
     bearing_of,
     from_camera,
@@ -36,6 +37,7 @@ from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.planner import Move, Offset, Planner
 from shelfhelp_ros.guidance.progress import Progress
 from shelfhelp_ros.guidance.settings import AHEAD_NS, FRESH_NS, GuidanceSettings
+from shelfhelp_ros.guidance.stillness import Stillness
 from shelfhelp_ros.guidance.tour import Tour
 from shelfhelp_ros.guidance.wording import (
     around_the_clock,
@@ -71,6 +73,13 @@ _GLANCE = 1.0
 
 #: Seconds that a turn of the camera takes, and a hand's way out of what it is stuck at.
 _TURN, _STEP_ASIDE = 0.8, 0.8
+
+#: A hand that stays at a product for so long, nanoseconds, rests there; one that passes does not.
+_RESTS_NS = 250_000_000
+
+#: Seconds that a hand has rested which has put a pack back, and the most that are waited for it; it went this far for
+#: it, metres.
+_BACK_AGAIN, _PUTS_BACK_WITHIN, _WENT = 0.4, 3.0, 0.1
 
 #: A hand within this of its goal, metres, may be there before its movement is over.
 _NEAR = 0.15
@@ -117,9 +126,10 @@ class _View:
 
 @dataclass(frozen=True)
 class _Rest:
-    """A hand that stays where it is: seen so ``many`` times, first at ``offset``, last at ``stamp_ns``."""
+    """A hand that stays where it is: seen ``many`` times, first at ``since_ns`` and ``offset``, last at ``stamp_ns``."""
 
     offset: Offset
+    since_ns: int
     stamp_ns: int
     many: int = 1
 
@@ -175,6 +185,8 @@ class Guide:
         self._sequence = 0
         self._frame_id = ""
         self._hand: _Hand | None = None
+        self._still = Stillness()
+        self._told_at: Vector | None = None
         self._forget_search()
 
     @property
@@ -244,6 +256,7 @@ class Guide:
             if not (np.isfinite(variances).all() and (variances <= self.settings.hand_spread**2).all()):
                 return
         self._hand = _Hand(xyz, stamp_ns, self._stopwatch.seconds)
+        self._still.add(xyz, stamp_ns)
         self._framing.hand_seen()
 
     def on_speaking(self, speaking: bool, now_ns: int) -> None:
@@ -493,11 +506,20 @@ class Guide:
         if now > self._picture_due:
             self._advance(Cue.NO_PICTURE, now)
             return
-        if self._phase in (Phase.BLOCKED, Phase.WRONG_ITEM) and self._said_in_phase and self._pacing.free(now):
+        acted = self._said_in_phase and self._pacing.free(now)
+        if acted and (self._phase is Phase.BLOCKED or (self._phase is Phase.WRONG_ITEM and self._puts_back(now_ns))):
             self._advance(Cue.ACTED, now)
         cue = self._cue_of_grasp(now) if self._phase is Phase.CONFIRM else self._cue(now_ns)
         if cue is not None:
             self._advance(cue, now)
+
+    def _puts_back(self, now_ns: int) -> bool:
+        """Whether the hand that was told to put a pack back has gone, and rests. One that is not seen is not waited
+        for, nor one that stays."""
+        late = self._pacing.free(self._stopwatch.seconds - _PUTS_BACK_WITHIN)
+        if late or self._awaited_hand(now_ns) is not None:
+            return True
+        return self._hand is None or (self._still.seconds >= _BACK_AGAIN and self._still.apart(self._told_at) >= _WENT)
 
     def _cue_of_grasp(self, now: float) -> Cue | None:
         """Whether the pack in the hand is another one. That it is the right one is said first, then it is so."""
@@ -541,10 +563,11 @@ class Guide:
         if view is None or goal is None or sighting.verified is Verified.NO:
             self._rest_at = None
         elif rest is None or apart(view.offset, rest.offset) > STILL:
-            self._rest_at = _Rest(view.offset, hand.stamp_ns)
+            self._rest_at = _Rest(view.offset, hand.stamp_ns, hand.stamp_ns)
         elif hand.stamp_ns != rest.stamp_ns:
-            self._rest_at = _Rest(rest.offset, hand.stamp_ns, rest.many + 1)
-            if rest.many + 1 >= self.settings.contact_frames:
+            self._rest_at = _Rest(rest.offset, rest.since_ns, hand.stamp_ns, rest.many + 1)
+            rests = abs(hand.stamp_ns - rest.since_ns) >= _RESTS_NS
+            if rests and rest.many + 1 >= self.settings.contact_frames:
                 known = self._sure(sighting) and sighting.verified is not Verified.PENDING
                 # Whoever got a wrong one was led badly: that the product is gone is then no sign that it was taken.
                 known = known and not self._careful
@@ -824,6 +847,8 @@ class Guide:
         lifted = self._grasp is not None and self._grasp.lifted
         self._asked_of_pack += saying.topic == "confirm" and (lifted or not self._asked_of_pack)
         self._trying = self._trying or saying.topic == "try"
+        if saying.topic == "wrong":
+            self._told_at = None if self._hand is None else self._hand.xyz
         if saying.topic == "scan":
             self._tour.turn()
         self._absent_said = self._absent_said or saying.topic == "absent"

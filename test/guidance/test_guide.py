@@ -342,6 +342,16 @@ def test_a_passing_hand_is_not_asked_to_take_it(driver):
     assert driver.phase is Phase.CONTACT
 
 
+def test_a_hand_that_glides_past_is_not_asked_to_take_it(driver):
+    """Two quick pictures of a hand that goes no faster than 40 cm a second are not a hand at rest; half a second is."""
+    for step in range(8):
+        driver.now_ns += 70 * MS
+        driver.see(at=AT, hand=(AT_IT[0] - 0.1 + 0.028 * step, *AT_IT[1:]))
+    assert driver.phase is not Phase.CONFIRM
+    driver.watch(1.0, at=AT, hand=AT_IT)
+    assert driver.phase is Phase.CONFIRM
+
+
 # Another one in the hand
 
 
@@ -383,6 +393,24 @@ def test_a_neighbour_in_the_hand_is_not_it(driver):
     driver.take(3.0, at=AT)
     assert driver.texts[-1].startswith("That is not it. Put it back.")
     assert driver.phase is Phase.WRONG_ITEM
+
+
+def test_nobody_is_sent_on_who_still_puts_a_pack_back(driver):
+    """A slow arm: the way is told once the hand rests where it took the pack, and after three seconds in any case."""
+    driver.take(3.0, at=AT)
+    told = len(driver.texts)
+    for step in range(26):
+        driver.watch(0.1, at=AT, hand=(0.0, 0.1, 0.34 + 0.01 * step))
+    assert driver.texts[told:] == []
+    driver.watch(0.8, at=AT, hand=(0.0, 0.1, 0.59))
+    assert driver.said[told][1].is_direction
+
+    waiting = Driver()
+    waiting.start()
+    waiting.take(3.0, at=AT)
+    told = len(waiting.texts)
+    waiting.watch(9.0, at=AT, hand=UP_HAND)
+    assert waiting.said[told][1].is_direction
 
 
 def test_a_further_pack_beside_it_says_nothing(driver):
