@@ -213,11 +213,13 @@ def _note(run: _Run, sighting: TargetSighting, seen: RenderedFrame, wanted: Prod
     decision = sighting.decision.name.lower()
     if sighting.decision is Decision.FOUND and not right:
         decision = "wrong"
+    if sighting.decision is Decision.AMBIGUOUS and sighting.runner_up is None:
+        decision = "unsure" if right else "searching"
     visible = [float(v) for v, p in zip(seen.visibility, seen.product_ids, strict=True) if p == wanted.id]
     covered = number > CALM and max(visible, default=1.0) < COVERED
     if sighting.decision is Decision.FOUND and run.first_found is None:
         run.first_found = number
-    if run.first_found is not None or decision in ("absent", "ambiguous"):
+    if run.first_found is not None or decision in ("absent", "ambiguous", "unsure"):
         (run.covered if covered else run.clear)[decision] += 1
     if right and sighting.decision is Decision.FOUND and sighting.product is not None and sighting.product.position:
         run.errors.append(sighting.product.position.xyz - seen.positions[index])

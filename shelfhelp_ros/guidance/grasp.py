@@ -29,6 +29,9 @@ _MAY_BE = 0.3
 #: With a second look that says yes it is the product from here on, where it has no look-alike.
 _LIKELY = 0.5
 
+#: One that was not sure enough to be named on the shelf has to be so likely in the hand, where no second look says yes.
+_CERTAIN = 0.8
+
 #: While the pack in the hand may be it, the next facing is told from it by less, metres.
 _SAME_FACING = 0.035
 
@@ -79,9 +82,11 @@ class Grasp:
         compared: bool = False,
         known: bool = False,
         comes: bool = False,
+        unsure: bool = False,
     ) -> None:
         """``home`` (3,) is where the hand rests at the ``product`` that it was led to, or where it sets out for it when
-        it ``comes``; ``known``: it was found with the probability that a confirmation needs."""
+        it ``comes``; ``known``: it was found with the probability that a confirmation needs; ``unsure``: it was tried
+        because it may be the one, without a look-alike."""
         self._settings = settings
         self.home = home
         self.reached = not comes
@@ -90,6 +95,7 @@ class Grasp:
         self.doubted = doubted
         self.compared = compared
         self.known = known
+        self._needed = max(settings.confirm_probability, _CERTAIN if unsure else 0.0)
         self.lifted = False
         self._sign: _Sign | None = None
         self._times = 0
@@ -116,7 +122,8 @@ class Grasp:
         elif self._seen_ns is not None and 0 <= hand_ns - self._seen_ns < _SEEN_NS:
             return
         facings = self.known and self._sure(sighting)
-        self.doubted = self.doubted or (sighting.decision is Decision.AMBIGUOUS and not facings)
+        look_alikes = sighting.decision is Decision.AMBIGUOUS and sighting.runner_up is not None
+        self.doubted = self.doubted or (look_alikes and not facings)
         sign = self._read(sighting, hand)
         self._times = self._times + 1 if sign is self._sign else 1
         self._sign = sign
@@ -151,7 +158,7 @@ class Grasp:
         """What the looks of the pack in the hand say; None where they leave it open."""
         if in_hand.verified is Verified.NO:
             return _Sign.NOT_IT
-        sure = in_hand.probability >= self._settings.confirm_probability
+        sure = in_hand.probability >= self._needed
         likely = sure if self.doubted else in_hand.probability >= _LIKELY
         if likely and in_hand.verified is Verified.YES:
             return _Sign.VERIFIED
@@ -196,7 +203,7 @@ class Grasp:
 
     def _sure(self, sighting: TargetSighting) -> bool:
         """Whether a product is likely enough to be confirmed; of look-alikes none is, of several facings each."""
-        return sighting.probability >= self._settings.confirm_probability
+        return sighting.probability >= self._needed
 
     def _off_the_shelf(self, place: Vector) -> bool:
         """Whether a product at ``place`` (3,) is so much nearer than where it stood that somebody holds it.

@@ -126,7 +126,7 @@ class _View:
 
 @dataclass(frozen=True)
 class _Rest:
-    """A hand that stays where it is: seen ``many`` times, first at ``since_ns`` and ``offset``, last at ``stamp_ns``."""
+    """A hand that stays there: seen ``many`` times, at ``since_ns`` and ``offset`` first, at ``stamp_ns`` last."""
 
     offset: Offset
     since_ns: int
@@ -349,7 +349,7 @@ class Guide:
         self._framing = Framing(self.settings.aim_tolerance)
         self._candidates = Candidates(self.settings.refuse_for)
         self._progress = Progress()
-        self._trying = False
+        self._trying = self._look_alikes = False
         self._rest_at: _Rest | None = None
         self._grasp: Grasp | None = None
         self._asked_of_pack = 0
@@ -437,6 +437,8 @@ class Guide:
         goal = self._goal(sighting)
         if goal is not None:
             self._last_place = position_of(goal)
+        if sighting.decision is Decision.AMBIGUOUS and sighting.runner_up is not None:
+            self._look_alikes = True
         if sighting.product is not None:
             self._seen_at = self._stopwatch.seconds
         if sighting.decision is Decision.ABSENT and self._pacing.free(self._stopwatch.seconds - _GLANCE):
@@ -571,8 +573,9 @@ class Guide:
                 known = self._sure(sighting) and sighting.verified is not Verified.PENDING
                 # Whoever got a wrong one was led badly: that the product is gone is then no sign that it was taken.
                 known = known and not self._careful
-                compared = self._candidates.compared
-                self._grasp = Grasp(self.settings, hand.xyz, goal, self._trying, compared, known)
+                compared, doubted = self._candidates.compared, self._trying and self._look_alikes
+                unsure = self._trying and not doubted
+                self._grasp = Grasp(self.settings, hand.xyz, goal, doubted, compared, known, unsure=unsure)
                 self._asked_of_pack = 0
                 self._advance(Cue.AT_REST, self._stopwatch.seconds)
 
@@ -764,10 +767,11 @@ class Guide:
         return self._notice("lost.again" if self._said_in_phase else "lost.first", "lost")
 
     def _ambiguous(self, sighting: TargetSighting) -> _Saying:
-        """With a hand in view the likelier one is tried; without, the person hears which two there are."""
+        """With a hand in view the likelier one is tried, or the only one that it may be; without, the person hears
+        which two there are."""
         closer = self._notice("ambiguous.closer", "ambiguous")
         if self._hand is not None and not self._trying and sighting.product is not None:
-            return self._notice("ambiguous.try", "try")
+            return self._notice("ambiguous.try" if self._look_alikes else "ambiguous.try_it", "try")
         if self._said_in_phase % 2:
             return closer
         return replace(closer, text=doubt(sighting, self.phrases), stamp_ns=sighting.stamp_ns, fades=True)

@@ -35,7 +35,7 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     "confirm.untold": frozenset({"name"}),
     **{f"wrong.{side}": frozenset() for side in (*_SIDES, "unknown")},
     **dict.fromkeys(("blocked.hand", "blocked.obstacle", "blocked.reach"), frozenset()),
-    **dict.fromkeys(("lost.first", "lost.again", "ambiguous.closer", "ambiguous.try"), frozenset()),
+    **dict.fromkeys(("lost.first", "lost.again", "ambiguous.closer", "ambiguous.try", "ambiguous.try_it"), frozenset()),
     **dict.fromkeys(("ambiguous.sides", "ambiguous.stacked"), frozenset({"first", "second"})),
     **dict.fromkeys(("ambiguous.twins", "ambiguous.unsure"), frozenset({"name"})),
     **{f"distance.{key}": frozenset() for key in ("little", "foot_and_half", "metre_and_half")},

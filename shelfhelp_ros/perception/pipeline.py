@@ -400,7 +400,8 @@ class Pipeline:
         whole = bool(shown) and len(known) >= self.settings.whole_view * len(shown)
         decision = self._watch.update(match, track_ids, whole, frame.stamp_ns, motion, size)
         best = None if match.best is None or decision is Decision.LOST else products[known[match.best]]
-        runner_up = match.runner_up
+        # One that is merely not sure enough has no rival.
+        runner_up = None if decision is Decision.AMBIGUOUS and not match.rivalled else match.runner_up
         return TargetSighting(
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,

@@ -15,12 +15,14 @@ from shelfhelp_ros.sightings import Decision
 class WatchSettings:
     """``absent_after_s``: seconds that one view has to be seen whole, without a candidate, before the product is called
     absent; ``doubtful_after_s``: the same where an unsure candidate never became sure. ``new_view``: how far the camera
-    may pan, in shares of the image, before that is another view. ``lost_for_s``: seconds for which a product that went
-    out of view is called lost; afterwards it is searched for."""
+    may pan, in shares of the image, before that is another view. ``unsure_after_s``: seconds after which a likely
+    product that has no rival, and is not sure enough to be named, is worth asking about. ``lost_for_s``: seconds for
+    which a product that went out of view is called lost; afterwards it is searched for."""
 
     absent_after_s: float = 3.0
     doubtful_after_s: float = 8.0
     new_view: float = 0.4
+    unsure_after_s: float = 1.5
     lost_for_s: float = 10.0
 
 
@@ -38,6 +40,7 @@ class TargetWatch:
         self._found_ns: int | None = None
         self._view_since_ns: int | None = None
         self._doubt_ns: int | None = None
+        self._likely: tuple[int, int] | None = None
         self._pan = np.zeros(2)
 
     def give_up_choice(self) -> None:
@@ -59,7 +62,7 @@ class TargetWatch:
         if match.verdict is not Verdict.ABSENT:
             self._doubt_ns = stamp_ns
         if match.best is not None:
-            decision = self._of_candidate(match, track_ids[match.best])
+            decision = self._of_candidate(match, track_ids[match.best], stamp_ns)
             if decision is Decision.FOUND:
                 self.chosen, self._found_ns = track_ids[match.best], stamp_ns
             if decision is not None:
@@ -70,8 +73,9 @@ class TargetWatch:
         self.chosen = self._found_ns = None
         return Decision.ABSENT if self._looked_long_enough(stamp_ns) else Decision.SEARCHING
 
-    def _of_candidate(self, match: Match, track_id: int) -> Decision | None:
-        """What a candidate alone allows to say; None when it is too unsure to be named."""
+    def _of_candidate(self, match: Match, track_id: int, stamp_ns: int) -> Decision | None:
+        """What a candidate alone allows to say; None when it is too unsure to be named, or asked about."""
+        likely_since = self._follow_likely(match, track_id, stamp_ns)
         if match.verdict is Verdict.FOUND:
             return Decision.FOUND
         if match.rivalled:
@@ -79,7 +83,18 @@ class TargetWatch:
         # A product that was named keeps its name until it is as likely not there: no flicker around one threshold.
         doubtful = (self.thresholds.found + self.thresholds.present) / 2
         keeps = track_id == self.chosen and match.best is not None and match.probabilities[match.best] >= doubtful
-        return Decision.FOUND if keeps else None
+        if keeps:
+            return Decision.FOUND
+        unsure = likely_since is not None and stamp_ns - likely_since >= self.settings.unsure_after_s * 1e9
+        return Decision.AMBIGUOUS if unsure else None
+
+    def _follow_likely(self, match: Match, track_id: int, stamp_ns: int) -> int | None:
+        """Since when this candidate is likely, though perhaps not sure enough to be named; None when it is not."""
+        if match.best is None or match.probabilities[match.best] < self.thresholds.found:
+            self._likely = None
+        elif self._likely is None or self._likely[0] != track_id or stamp_ns < self._likely[1]:
+            self._likely = track_id, stamp_ns
+        return None if self._likely is None else self._likely[1]
 
     def _looked_long_enough(self, stamp_ns: int) -> bool:
         """Whether this view has been seen whole for long enough to say that the product is not in it."""

@@ -32,6 +32,8 @@ _SIZE_ERROR = 0.1
 #: A verdict holds until it is drawn anew, with this chance in the time (seconds) between two measured frames: errors
 #: come in runs.
 _RENEWED, _MEASURED_EVERY = 0.3, 0.2
+#: How probable a product is that is likely, and not sure enough to be named: assumed, it is about the middle.
+_LIKELY = 0.65
 #: As in ``perception.watch``: seconds lost, seconds until absent, and the share of the picture that is another view.
 _LOST_FOR, _ABSENT_AFTER, _NEW_VIEW = 10.0, 3.0, 0.4
 
@@ -148,6 +150,8 @@ class Perception:
         if verdict in ("found", "wrong") and decoy is not None:
             self.found_at, self.mistaken = now, True
             return _sighting(Decision.FOUND, self._measured(decoy))
+        if verdict == "unsure" and wanted is not None:
+            return replace(_sighting(Decision.AMBIGUOUS, self._measured(wanted)), probability=_LIKELY)
         if verdict == "ambiguous" and decoy is not None:
             self.doubted = True
             first, second = (decoy, wanted) if wanted is None or self._likelier_is_decoy else (wanted, decoy)

@@ -31,7 +31,8 @@ _PRIOR = 4.0
 
 @dataclass(frozen=True)
 class Verdicts:
-    """Share of frames by verdict: a name of ``Decision`` in lower case, or *wrong* for another product found."""
+    """Share of frames by verdict: a name of ``Decision`` in lower case, *wrong* for another product found, or *unsure*
+    for the right one that is likely, without a look-alike, and not named."""
 
     names: tuple[str, ...]
     shares: npt.NDArray[np.float64]
@@ -195,7 +196,7 @@ def _average(counts: list[dict[str, int]]) -> dict[str, float]:
 
 
 def _verdicts(counts: dict[str, int], average: dict[str, float]) -> Verdicts:
-    known = {decision.name.lower() for decision in Decision} | {"wrong"}
+    known = {decision.name.lower() for decision in Decision} | {"wrong", "unsure"}
     names = tuple(sorted({*counts, *average}))
     if not known.issuperset(names):
         raise ValueError(f"unknown verdicts: {sorted(set(names) - known)}")

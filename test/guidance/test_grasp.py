@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,9 @@ def sighting(
     decision: Decision = Decision.FOUND,
     held: HeldPack | None = None,
 ) -> TargetSighting:
-    return TargetSighting(0, "camera", "oats", "Oats", decision, probability, product(xyz, track_id), held=held)
+    seen = product(xyz, track_id)
+    like = product((0.3, 0.0, 0.72), 8) if decision is Decision.AMBIGUOUS else None
+    return TargetSighting(0, "camera", "oats", "Oats", decision, probability, seen, like, held=held)
 
 
 def verdict(seen: TargetSighting, known: bool = True, doubted: bool = False) -> Verdict | None:
@@ -147,6 +151,19 @@ def test_a_facing_that_stays_is_no_sign_against_a_pack_that_may_be_it() -> None:
     stays = (0.02, 0.0, 0.72)
     assert verdict(sighting(stays, 1)) is Verdict.REFUTED
     assert verdict(sighting(stays, 1, held=held(0.5))) is None
+
+
+@pytest.mark.parametrize(
+    ("in_hand", "expected"),
+    [(held(0.75), None), (held(0.85), Verdict.CONFIRMED), (held(0.6, Verified.YES), Verdict.CONFIRMED)],
+)
+def test_what_was_never_sure_has_to_be_surer_in_the_hand(in_hand: HeldPack, expected: Verdict | None) -> None:
+    """A product that was only likely on the shelf, and has no look-alike there."""
+    grasp = Grasp(GuidanceSettings(), HOME, product((0.0, 0.0, 0.72), 1), False, unsure=True)
+    for look in range(10):
+        seen = replace(sighting((0.02, 0.0, 0.72), 1, 0.65, Decision.AMBIGUOUS, held=in_hand), runner_up=None)
+        grasp.look(seen, LIFTED, look)
+    assert grasp.verdict is expected
 
 
 def test_the_next_facing_stands_close_to_the_one_that_was_taken() -> None:

@@ -378,6 +378,18 @@ def test_the_look_alike_is_put_back_and_the_right_one_is_led_to(driver, stands, 
     assert driver.said[-1][1].is_direction
 
 
+def test_what_may_be_it_is_tried_and_looked_at_in_the_hand(driver):
+    """A lone product that is likely and not sure: nobody speaks of two, and what is sure in the hand is confirmed."""
+    driver.watch(3.0, Decision.AMBIGUOUS, hand=(0.1, 0.05, 0.2), at=AT, probability=0.65)
+    assert driver.texts[1] == "It may be this one. Let us try it."
+    driver.watch(6.0, Decision.AMBIGUOUS, hand=AT_IT, at=AT, probability=0.65)
+    assert driver.texts[-1] == LIFT
+    driver.watch(4.0, Decision.AMBIGUOUS, hand=UP_HAND, at=UP, probability=0.65)
+    assert driver.phase is Phase.CONFIRM
+    driver.watch(2.0, hand=UP_HAND, at=UP, probability=0.9)
+    assert driver.phase is Phase.DONE
+
+
 def test_a_look_alike_needs_a_second_look_or_a_comparison(driver):
     """Found again and again is not enough for one of two look-alikes; a yes to the pack in the hand is."""
     driver.watch(3.0, Decision.AMBIGUOUS, hand=(0.1, 0.05, 0.2), at=AT, runner_up=product((0.3, 0.05, 0.6)))

@@ -53,6 +53,17 @@ def test_no_flicker_around_the_threshold():
     assert memory.update(match(0.55), [9], True, 4) is Decision.LOST
 
 
+def test_a_likely_product_that_is_not_named_is_asked_about():
+    """In clear view for a while, but never as sure as a product without known look-alikes has to be to be named: then
+    the person is asked to try it, instead of searching on past it. Another one begins anew."""
+    memory = watch()
+    likely = Match(Verdict.AMBIGUOUS, 0, None, np.float32([0.75]), np.array([True]))
+    decisions = [memory.update(likely, [1], True, step * SECOND // 2) for step in range(4)]
+    assert decisions == [Decision.SEARCHING] * 3 + [Decision.AMBIGUOUS]
+    assert memory.update(likely, [2], True, 2 * SECOND) is Decision.SEARCHING
+    assert memory.update(match(0.6), [2], True, 9 * SECOND) is not Decision.AMBIGUOUS
+
+
 def test_ambiguous_only_with_a_rival():
     """A lone unsure candidate is still being looked at; two alike are ambiguous."""
     memory = watch()
