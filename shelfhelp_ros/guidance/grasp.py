@@ -141,11 +141,11 @@ class Grasp:
             return sign
         if in_hand is None:
             return self._of_places(sighting, hand, _SAME_PLACE)
-        if in_hand.probability < _MAY_BE:
-            sign = self._of_places(sighting, hand, _SAME_PLACE)
-            return None if sign is _Sign.GONE_FROM_SHELF else sign
-        sign = self._of_places(sighting, hand, _SAME_FACING)
-        return None if sign in (_Sign.STILL_ON_SHELF, _Sign.RATHER_ON_SHELF) else sign
+        if in_hand.probability >= _MAY_BE:
+            sign = self._of_places(sighting, hand, _SAME_FACING)
+            return None if sign in (_Sign.STILL_ON_SHELF, _Sign.RATHER_ON_SHELF) else sign
+        sign = self._of_places(sighting, hand, _SAME_PLACE)
+        return None if sign is _Sign.GONE_FROM_SHELF else sign
 
     def _in_hand(self, sighting: TargetSighting, hand: Vector) -> HeldPack | None:
         """The pack in the hand, where perception sees it."""

@@ -24,7 +24,7 @@ from shelfhelp_ros.guidance.phases import Phase
 from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
 from shelfhelp_ros.guidance.planner import WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
-from shelfhelp_ros.sightings import Decision, TargetSighting, TrackedProduct, Verified
+from shelfhelp_ros.sightings import Decision, HeldPack, TargetSighting, TrackedProduct, Verified
 
 FRESH = 300 * MS
 LATE_VOICE = 5.0
@@ -193,13 +193,23 @@ class Oracle:
         frames = self.fresh_frames()
         newest = max(frame.stamp_ns for frame in frames)
         last = [frame for frame in frames if frame.stamp_ns == newest]
-        assert any(self.may_be_it(frame) for frame in last)
         stamp_ns, arrived, hand = self.hand_seen
+        assert any(self.may_be_it(frame) or self.holds_it(frame, hand) for frame in last)
         assert self.fresh(stamp_ns, arrived)
         placed = [frame for frame in last if frame.product is not None and frame.product.position is not None]
         near = any(np.linalg.norm(frame.product.position.xyz - hand) <= 0.2 for frame in placed)
-        assert near or any(self.stands_beside(frame) for frame in placed)
+        held = any(self.holds_it(frame, hand) for frame in last)
+        assert near or held or any(self.stands_beside(frame) for frame in placed)
         assert np.linalg.norm(np.array(self.hands) - hand, axis=1).max() >= 0.1, "confirmed before it was lifted"
+
+    def holds_it(self, frame: TargetSighting, hand: np.ndarray) -> bool:
+        """Whether a pack near the hand is told to be the product by itself: sure enough, or likely and a second look
+        says yes; never against a no, nor before the second look has answered."""
+        held = frame.held
+        if held is None or held.product.position is None or held.verified in (Verified.NO, Verified.PENDING):
+            return False
+        near = np.linalg.norm(held.product.position.xyz - hand) <= 0.2
+        return bool(near) and held.probability >= (0.5 if held.verified is Verified.YES else 0.7)
 
     def stands_beside(self, frame: TargetSighting) -> bool:
         """Whether a further pack of the product is seen: one was found as surely before, at another place."""
@@ -251,7 +261,9 @@ def frames(draw):
     other = draw(st.one_of(st.none(), st.builds(product, point, st.sampled_from(["Bran", NAME, ""]))))
     verified = draw(st.sampled_from(Verified))
     name = draw(st.sampled_from([NAME, NAME, NAME, "Bran"]))
-    return draw(stamp_age), draw(decision), seen, draw(probability), other, name, verified
+    held = st.builds(HeldPack, st.builds(product, point, depth=st.booleans()), probability, st.sampled_from(Verified))
+    in_hand = draw(st.one_of(st.none(), held))
+    return draw(stamp_age), draw(decision), seen, draw(probability), other, name, verified, in_hand
 
 
 odd_steps = st.one_of(
@@ -284,6 +296,7 @@ lift_steps = st.tuples(
         st.tuples(st.floats(-0.2, 0.2), st.floats(-0.2, 0.2), st.floats(0.4, 0.8)),
         st.one_of(st.just(Decision.FOUND), st.sampled_from(Decision)),
         st.sampled_from([0.95, 0.95, 0.5]),
+        st.one_of(st.none(), st.tuples(st.sampled_from([0.95, 0.7, 0.5, 0.02, math.nan]), st.sampled_from(Verified))),
     ),
 )
 steps = st.lists(
@@ -293,8 +306,9 @@ steps = st.lists(
 
 def play(oracle: Oracle, step, value) -> None:
     if step == "see":
-        age_ms, verdict, seen, sure, other, name, verified = value
-        frame = sighting(oracle.now_ns - age_ms * MS, verdict, seen, sure, other, name, verified=verified)
+        age_ms, verdict, seen, sure, other, name, verified, held = value
+        stamp_ns = oracle.now_ns - age_ms * MS
+        frame = sighting(stamp_ns, verdict, seen, sure, other, name, verified=verified, held=held)
         oracle.see(frame)
     elif step == "hand":
         oracle.hand(value[0], oracle.now_ns - value[1] * MS)
@@ -317,19 +331,24 @@ def play(oracle: Oracle, step, value) -> None:
         getattr(oracle, step)()
 
 
-def play_lift(oracle: Oracle, at, verdict, sure) -> None:
-    """The hand rests at the product, and then it is held up with it, or without it."""
+def play_lift(oracle: Oracle, at, verdict, sure, held=None) -> None:
+    """The hand rests at the product, and then it is held up with it, or without it; ``held``: how probable the pack in
+    the hand is by itself, and what a second look says, while the product is still seen at its place."""
     play_calm(oracle, at, (0.0, 0.0, -0.03), Decision.FOUND, 40, 50)
-    play_calm(oracle, np.add(at, (0.0, 0.05, -0.2)), (0.0, 0.05, 0.0), verdict, 40, 50, sure)
+    up = np.add(at, (0.0, 0.05, -0.2))
+    if held is None:
+        play_calm(oracle, up, (0.0, 0.05, 0.0), verdict, 40, 50, sure)
+    else:
+        play_calm(oracle, at, (0.0, 0.1, -0.2), verdict, 40, 50, sure, HeldPack(product(up), *held))
 
 
-def play_calm(oracle: Oracle, at, hand, verdict, count, age_ms, sure=0.95) -> None:
+def play_calm(oracle: Oracle, at, hand, verdict, count, age_ms, sure=0.95, held=None) -> None:
     for _ in range(count):
         oracle.advance(100 * MS)
         stamp_ns = oracle.now_ns - age_ms * MS
         if hand is not None:
             oracle.hand(np.add(at, hand), stamp_ns)
-        oracle.see(sighting(stamp_ns, verdict, product(at), sure))
+        oracle.see(sighting(stamp_ns, verdict, product(at), sure, held=held))
         oracle.tick()
 
 
