@@ -88,7 +88,7 @@ _NEAR = 0.15
 _GONE = 0.8
 
 #: For who has to be careful only so much of a large pack counts to either side of its middle, metres.
-_USUAL = 0.08
+_CAREFUL_FRONT = 0.08
 
 #: A hand counts as in front of a product when it is so much nearer, and within this of the line of sight, metres.
 _BEFORE, _PALM = 0.08, 0.07
@@ -409,7 +409,7 @@ class Guide:
         else:
             front = front_of(goal)
             if front is not None and self._careful:
-                front = min(front[0], _USUAL), min(front[1], _USUAL)
+                front = min(front[0], _CAREFUL_FRONT), min(front[1], _CAREFUL_FRONT)
             offset = from_hand(self._hand.xyz, bearing, product, self.settings.palm_standoff, front)
             offset = replace(offset, takeable=self._takeable(sighting))
             stamp_ns = min(sighting.stamp_ns, self._hand.stamp_ns)
