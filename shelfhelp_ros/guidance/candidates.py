@@ -38,9 +38,8 @@ class Candidates:
 
     def choose(self, sighting: TargetSighting, now: float) -> TrackedProduct | None:
         """The product to lead to: the one chosen before if it is there, else the likeliest that was not refused."""
-        self._refused = [one for one in self._refused if one.until > now]
         seen = [product for product in (sighting.product, sighting.runner_up) if product is not None]
-        allowed = [product for product in seen if not any(_is(product, one) for one in self._refused)]
+        allowed = [product for product in seen if not self.refused(product, now)]
         before = self._chosen
         kept = [p for p in allowed if before is not None and (p.track_id == before.track_id or _near(p, _xyz(before)))]
         self._chosen = next(iter(kept or allowed), before)
@@ -51,6 +50,11 @@ class Candidates:
         kept = [one for one in self._refused if one.sure or not sure]
         self._refused = [*kept, _Refused(product.track_id, _xyz(product), now + self._forget, sure)]
         self._chosen = None
+
+    def refused(self, product: TrackedProduct, now: float) -> bool:
+        """Whether ``product`` was in the hand already, and was not it."""
+        self._refused = [one for one in self._refused if one.until > now]
+        return any(_is(product, one) for one in self._refused)
 
     @property
     def compared(self) -> bool:

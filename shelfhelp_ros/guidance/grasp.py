@@ -95,6 +95,7 @@ class Grasp:
         self.doubted = doubted
         self.compared = compared
         self.known = known
+        self.unsure = unsure
         self._needed = max(settings.confirm_probability, _CERTAIN if unsure else 0.0)
         self.lifted = False
         self._sign: _Sign | None = None

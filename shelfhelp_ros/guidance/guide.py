@@ -96,7 +96,6 @@ _BEFORE, _PALM = 0.08, 0.07
 _CUES = {
     Decision.SEARCHING: Cue.NOT_SEEN_YET,
     Decision.AMBIGUOUS: Cue.LOOK_ALIKES,
-    Decision.ABSENT: Cue.NOT_ON_SHELF,
     Decision.LOST: Cue.OUT_OF_VIEW,
 }
 
@@ -439,10 +438,17 @@ class Guide:
             self._last_place = position_of(goal)
         if sighting.decision is Decision.AMBIGUOUS and sighting.runner_up is not None:
             self._look_alikes = True
-        if sighting.product is not None:
+        absent = self._absent_from(sighting)
+        if sighting.product is not None and not absent:
             self._seen_at = self._stopwatch.seconds
-        if sighting.decision is Decision.ABSENT and self._pacing.free(self._stopwatch.seconds - _GLANCE):
+        if absent and self._pacing.free(self._stopwatch.seconds - _GLANCE):
             self._tour.look()
+
+    def _absent_from(self, sighting: TargetSighting) -> bool:
+        """Whether the product is not in this view: all that it might have been was in the hand, and was another one."""
+        alone = sighting.product if sighting.decision is Decision.AMBIGUOUS and sighting.runner_up is None else None
+        tried = alone is not None and self._candidates.refused(alone, self._stopwatch.seconds)
+        return tried or sighting.decision is Decision.ABSENT
 
     def _cue(self, now_ns: int) -> Cue | None:
         """What the newest data say, for the table of phases; None when they say nothing new."""
@@ -474,8 +480,8 @@ class Guide:
     def _cue_without_goal(self, sighting: TargetSighting) -> Cue:
         if sighting.decision is Decision.FOUND:
             return Cue.OUT_OF_VIEW if sighting.product is None else Cue.LOOK_ALIKES
-        if sighting.decision is Decision.ABSENT and not self._tour.complete:
-            return Cue.NOT_SEEN_YET
+        if self._absent_from(sighting):
+            return Cue.NOT_ON_SHELF if self._tour.complete else Cue.NOT_SEEN_YET
         return _CUES[sighting.decision]
 
     def _blocked(self, sighting: TargetSighting, now_ns: int) -> bool:
@@ -547,7 +553,7 @@ class Guide:
             self._rest_at = None
         if before is Phase.WRONG_ITEM:
             self._careful = True
-        if phase is Phase.WRONG_ITEM and self._grasp is not None and self._grasp.doubted:
+        if phase is Phase.WRONG_ITEM and self._grasp is not None and (self._grasp.doubted or self._grasp.unsure):
             self._candidates.refuse(self._grasp.product, now, self._grasp.verdict is Verdict.REFUTED)
         if phase not in (Phase.CONFIRM, Phase.WRONG_ITEM, Phase.STALE):
             self._grasp = None
@@ -709,7 +715,7 @@ class Guide:
         since = now - self._spoken.get("scan", now - settled)
         if not self._tour.looked and since >= (every if self._said_in_phase else settings.search_settle):
             self._tour.look()
-        if self._tour.next is None and self._tour.looked and sighting.decision is not Decision.ABSENT:
+        if self._tour.next is None and self._tour.looked and not self._absent_from(sighting):
             self._tour.restart()
         turn = self._tour.next
         if turn is None or not (self._tour.looked or math.isinf(settled)):

@@ -17,7 +17,7 @@ from shelfhelp_ros.guidance.phases import Phase
 from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
 from shelfhelp_ros.guidance.planner import WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
-from shelfhelp_ros.sightings import Decision, Position, Verified
+from shelfhelp_ros.sightings import Decision, HeldPack, Position, Verified
 
 AT = (0.1, 0.05, 0.6)
 AT_IT = (0.1, 0.05, 0.57)
@@ -388,6 +388,23 @@ def test_what_may_be_it_is_tried_and_looked_at_in_the_hand(driver):
     assert driver.phase is Phase.CONFIRM
     driver.watch(2.0, hand=UP_HAND, at=UP, probability=0.9)
     assert driver.phase is Phase.DONE
+
+
+def test_what_may_be_it_and_is_not_ends_in_not_on_this_shelf(driver):
+    """A lone product that was tried and refused is not tried again: the shelf is searched, and then said not to have
+    it."""
+    settings = GuidanceSettings(search_columns=1, search_rows=1)
+    driver = Driver(Guide(settings, PHRASES, WorstAxisFirst))
+    driver.start()
+    unsure = {"decision": Decision.AMBIGUOUS, "at": AT, "probability": 0.65}
+    driver.watch(3.0, hand=(0.1, 0.05, 0.2), **unsure)
+    driver.watch(6.0, hand=AT_IT, **unsure)
+    held = HeldPack(product(UP), 0.05, Verified.NO)
+    driver.watch(4.0, hand=UP_HAND, held=held, **unsure)
+    assert driver.phase is Phase.WRONG_ITEM
+    told = len(driver.texts)
+    driver.watch(10.0, hand=(0.1, 0.05, 0.2), **unsure)
+    assert driver.texts[told:] == [PHRASES.say("absent", name=NAME)]
 
 
 def test_a_look_alike_needs_a_second_look_or_a_comparison(driver):
