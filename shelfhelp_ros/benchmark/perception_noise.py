@@ -8,10 +8,14 @@ measures only what is said of a pack in the hand, with the second look, and puts
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
+import multiprocessing
 import tempfile
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,13 +50,28 @@ ENROLLED = 6
 CASE = ("640x480", 10)
 CLEARLY_VISIBLE = 0.8
 #: Packs that are taken: situation of the shelf, which pack, runs. Frames on the shelf, held up and held closer.
-HELD = (("twin", "right", 12), ("twin", "twin", 12), ("plain", "right", 14), ("plain", "other", 6))
+HELD = (("twin", "right", 24), ("twin", "twin", 24), ("plain", "right", 20), ("plain", "other", 8))
 HELD_FRAMES = (3, 9, 7)
 HELD_DISTANCE = 0.7
 #: Shelves with one facing of most products, and with several, in turn.
 HELD_LAYOUTS = ("sparse", "normal")
 #: What is this near to the fingers, metres, may be taken for a pack in the hand.
 NEAR_HAND = 0.2
+
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Networks:
+    detector: Detector
+    encoder: Encoder
+    verifier: Verifier
+
+    @classmethod
+    def load(cls, models: Path | None) -> _Networks:
+        """Those of a folder, with one thread each: every core has a process of its own."""
+        return cls(Detector.load(models, threads=1), Encoder.load(models, threads=1), Verifier.load(models))
 
 
 @dataclass
@@ -65,9 +84,7 @@ class _Run:
     errors: list[np.ndarray] = field(default_factory=list)
 
 
-def measure_run(
-    situation: str, distance: float, seed: int, detector: Detector, encoder: Encoder
-) -> dict[str, Any] | None:
+def measure_run(situation: str, distance: float, seed: int, networks: _Networks) -> dict[str, Any] | None:
     """One run as a row of the file; None when the shelf of this seed has no product for the situation."""
     settings = ShelfSettings(seed=seed, distance=distance, products=20, motion="handheld")
     with SimulatedShelf(settings) as shelf, tempfile.TemporaryDirectory() as folder:
@@ -75,15 +92,17 @@ def measure_run(
         if wanted is None:
             return None
         with Catalogue(Path(folder) / "catalogue.db") as catalogue:
-            _enrol(catalogue, wanted, shelf, detector, encoder)
-            pipeline = Pipeline(detector, encoder, catalogue)
+            _enrol(catalogue, wanted, shelf, networks)
+            pipeline = Pipeline(networks.detector, networks.encoder, catalogue, verifier=networks.verifier)
             pipeline.set_target(catalogue.get(wanted.name).id)
-            return {"situation": situation, "distance": distance, **_row(_watch(shelf, pipeline, wanted))}
+            try:
+                run = _watch(shelf, pipeline, wanted)
+            finally:
+                pipeline.close()
+    return {"situation": situation, "distance": distance, **_row(run)}
 
 
-def measure_held(
-    situation: str, taken: str, seed: int, detector: Detector, encoder: Encoder, verifier: Verifier
-) -> dict[str, Any] | None:
+def measure_held(situation: str, taken: str, seed: int, networks: _Networks) -> dict[str, Any] | None:
     """What is said, frame by frame, while a pack is held up and then closer; None when the shelf has no such pack."""
     layout = HELD_LAYOUTS[seed % len(HELD_LAYOUTS)]
     settings = ShelfSettings(seed=seed, distance=HELD_DISTANCE, products=20, motion="handheld", layout=layout)
@@ -93,8 +112,8 @@ def measure_held(
         if wanted is None or pack is None:
             return None
         with Catalogue(Path(folder) / "catalogue.db") as catalogue:
-            _enrol(catalogue, wanted, shelf, detector, encoder)
-            pipeline = Pipeline(detector, encoder, catalogue, verifier=verifier)
+            _enrol(catalogue, wanted, shelf, networks)
+            pipeline = Pipeline(networks.detector, networks.encoder, catalogue, verifier=networks.verifier)
             pipeline.set_target(catalogue.get(wanted.name).id)
             try:
                 shown, closer = _watch_held(shelf, pipeline, pack, wanted)
@@ -129,11 +148,7 @@ def _watch_held(shelf: SimulatedShelf, pipeline: Pipeline, pack: int, wanted: Pr
             moment += 1
             shelf.step(PERIOD_NS / 1e9)
             seen = shelf.render()
-            sighting = pipeline.process(
-                Frame(moment * PERIOD_NS, shelf.frame_id, seen.image, seen.depth, seen.camera)
-            ).target
-            if pipeline.second_looks is not None:
-                pipeline.second_looks.worker.wait(5.0)
+            sighting = _process(pipeline, shelf, seen, moment)
             if sighting is not None:
                 hand = _code_of_hand(sighting, seen, pack, shelf.hand_position)
                 codes[stage].append(f"{_code(sighting, seen, pack, wanted)} {hand}")
@@ -167,11 +182,11 @@ def _code_of_hand(sighting: TargetSighting, seen: RenderedFrame, pack: int, hand
     return f"{place} {held.probability:.2f} {held.verified.name.lower()}"
 
 
-def _enrol(catalogue: Catalogue, wanted: Product, shelf: SimulatedShelf, detector: Detector, encoder: Encoder) -> None:
+def _enrol(catalogue: Catalogue, wanted: Product, shelf: SimulatedShelf, networks: _Networks) -> None:
     """The wanted product, its look-alikes and some others."""
     others = sorted((p for p in shelf.products if p.id != wanted.id), key=lambda p: p.family != wanted.family)
     for product in (wanted, *others[: ENROLLED - 1]):
-        enrol(catalogue, detector, encoder, product.name, [draw_face(product)])
+        enrol(catalogue, networks.detector, networks.encoder, product.name, [draw_face(product)])
 
 
 def _wanted(situation: str, shelf: SimulatedShelf, seed: int) -> Product | None:
@@ -200,11 +215,19 @@ def _watch(shelf: SimulatedShelf, pipeline: Pipeline, wanted: Product) -> _Run:
         shelf.step(PERIOD_NS / 1e9)
         shelf.hand.position = start + (goal - start) * max(0.0, (number - CALM) / (FRAMES - 1 - CALM))
         seen = shelf.render()
-        frame = Frame((number + 1) * PERIOD_NS, shelf.frame_id, seen.image, seen.depth, seen.camera)
-        sightings = pipeline.process(frame)
-        if sightings.target is not None:
-            _note(run, sightings.target, seen, wanted, number)
+        sighting = _process(pipeline, shelf, seen, number + 1)
+        if sighting is not None:
+            _note(run, sighting, seen, wanted, number)
     return run
+
+
+def _process(pipeline: Pipeline, shelf: SimulatedShelf, seen: RenderedFrame, moment: int) -> TargetSighting | None:
+    """The verdict on one frame; a second look that it asks for has been answered when the next one comes."""
+    frame = Frame(moment * PERIOD_NS, shelf.frame_id, seen.image, seen.depth, seen.camera)
+    sighting = pipeline.process(frame).target
+    if pipeline.second_looks is not None:
+        pipeline.second_looks.worker.wait(5.0)
+    return sighting
 
 
 def _note(run: _Run, sighting: TargetSighting, seen: RenderedFrame, wanted: Product, number: int) -> None:
@@ -272,13 +295,12 @@ def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float | str]:
 @click.option(
     "--latency", "latency_only", is_flag=True, help="Take only BENCH's latency into the OUTPUT that is there."
 )
-@click.option("--shelves", type=click.IntRange(1), default=6, show_default=True, help="Shelves a situation, distance.")
+@click.option("--shelves", type=click.IntRange(1), default=12, show_default=True, help="Shelves a situation, distance.")
 @click.option("--models", type=click.Path(path_type=Path), help="Folder with the networks.")
 def main(output: Path, bench: Path | None, held: bool, latency_only: bool, shelves: int, models: Path | None) -> None:
     """Measure perception on rendered shelves and write its errors to OUTPUT."""
     if held:
-        detector, encoder = Detector.load(models), Encoder.load(models)
-        _write(output, {**_there(output), **_measure_held(detector, encoder, Verifier.load(models))})
+        _write(output, {**_there(output), **_measure_held(models)})
         return
     if bench is None:
         raise click.UsageError("give --bench FILE, or --held")
@@ -287,16 +309,9 @@ def main(output: Path, bench: Path | None, held: bool, latency_only: bool, shelv
         _write(output, {**_there(output), "latency": latency})
         return
     at_start = commit()
-    detector, encoder = Detector.load(models), Encoder.load(models)
-    cases = [(situation, distance) for situation in SITUATIONS for distance in DISTANCES]
-    rows = []
-    for number, (situation, distance) in enumerate(tqdm(cases, unit="case")):
-        seeds = iter(range(100 * number, 100 * number + 8 * shelves))
-        wanted = shelves if situation != "absent" else math.ceil(shelves / 2)
-        while wanted and (seed := next(seeds, None)) is not None:
-            if (row := measure_run(situation, distance, seed, detector, encoder)) is not None:
-                rows.append({"seed": seed, **row})
-                wanted -= 1
+    networks = _Networks.load(models)
+    cases = list(enumerate(itertools.product(SITUATIONS, DISTANCES)))
+    rows = _in_processes(_runs_of, [(models, number, *case, shelves) for number, case in cases])
     facts = {
         "version": VERSION,
         "command": f"python -m shelfhelp_ros.benchmark.perception_noise FILE --bench BENCH --shelves {shelves}",
@@ -305,10 +320,40 @@ def main(output: Path, bench: Path | None, held: bool, latency_only: bool, shelv
         "machine": machine(),
         "frames_a_run": FRAMES,
         "frames_a_second": round(1e9 / PERIOD_NS, 2),
-        "detector": detector.card.sha256[:12],
-        "encoder": encoder.card.sha256[:12],
+        "detector": networks.detector.card.sha256[:12],
+        "encoder": networks.encoder.card.sha256[:12],
     }
-    _write(output, {**facts, "runs": rows, **_measure_held(detector, encoder, Verifier.load(models))})
+    _write(output, {**facts, "runs": rows, **_measure_held(models)})
+
+
+def _in_processes(measure: Callable[..., list[dict[str, Any]]], cases: Sequence[tuple[Any, ...]]) -> Rows:
+    """The rows of every case, in their order; as many cases at a time as there are cores."""
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
+        parts = [pool.submit(measure, *case) for case in cases]
+        for part in tqdm(as_completed(parts), total=len(parts), unit="case"):
+            part.result()
+    return [row for part in parts for row in part.result()]
+
+
+def _runs_of(models: Path | None, number: int, situation: str, distance: float, shelves: int) -> Rows:
+    """The runs of one situation and distance."""
+    wanted = shelves if situation != "absent" else math.ceil(shelves / 2)
+    seeds = range(100 * number, 100 * number + 8 * shelves)
+    networks = _Networks.load(models)
+    return _first(wanted, seeds, lambda seed: measure_run(situation, distance, seed, networks))
+
+
+def _held_of(models: Path | None, number: int, situation: str, taken: str, runs: int) -> Rows:
+    """The runs with one kind of pack in the hand."""
+    seeds = range(2000 + 100 * number, 2000 + 100 * number + 8 * runs)
+    networks = _Networks.load(models)
+    return _first(runs, seeds, lambda seed: measure_held(situation, taken, seed, networks))
+
+
+def _first(wanted: int, seeds: Iterable[int], measure: Callable[[int], dict[str, Any] | None]) -> Rows:
+    """The first rows that there are, each with its seed."""
+    rows = ({"seed": seed, **row} for seed in seeds if (row := measure(seed)) is not None)
+    return list(itertools.islice(rows, wanted))
 
 
 def _there(output: Path) -> dict[str, Any]:
@@ -319,18 +364,12 @@ def _there(output: Path) -> dict[str, Any]:
         raise click.UsageError(f"{output} is no file of measurements; measure everything first") from error
 
 
-def _measure_held(detector: Detector, encoder: Encoder, verifier: Verifier) -> dict[str, Any]:
+def _measure_held(models: Path | None) -> dict[str, Any]:
     """Every run with a pack in the hand, and what they were measured with."""
     at_start = commit()
-    rows = []
-    for number, (situation, taken, runs) in enumerate(tqdm(HELD, unit="case")):
-        seeds = iter(range(2000 + 100 * number, 2000 + 100 * number + 8 * runs))
-        wanted = runs
-        while wanted and (seed := next(seeds, None)) is not None:
-            if (row := measure_held(situation, taken, seed, detector, encoder, verifier)) is not None:
-                rows.append({"seed": seed, **row})
-                wanted -= 1
-    facts = {"commit": at_start, "machine": machine(), "encoder": encoder.card.sha256[:12], "distance": HELD_DISTANCE}
+    rows = _in_processes(_held_of, [(models, number, *case) for number, case in enumerate(HELD)])
+    sha256 = _Networks.load(models).encoder.card.sha256
+    facts = {"commit": at_start, "machine": machine(), "encoder": sha256[:12], "distance": HELD_DISTANCE}
     return {"held_facts": facts, "held": rows}
 
 

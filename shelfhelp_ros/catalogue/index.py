@@ -80,6 +80,17 @@ class Index:
                     break
         return best, ids
 
+    def best_products(self, embedding: FloatArray, count: int, without: str = "") -> list[tuple[float, str]]:
+        """The ``count`` products most similar to one embedding (D,), but for ``without``: cosine and id, best first."""
+        found = self.search(embedding[None], len(self))
+        best: dict[str, float] = {}
+        for similarity, row in zip(found.similarities[0], found.rows[0], strict=True):
+            if self._product_ids[row] != without:
+                best.setdefault(self._product_ids[row], float(similarity))
+            if len(best) == count:
+                break
+        return [(similarity, product_id) for product_id, similarity in best.items()]
+
     def of_product(self, product_id: str) -> FloatArray:
         """The reference embeddings of one product, R×D."""
         rows = np.flatnonzero(self._product_ids == product_id)

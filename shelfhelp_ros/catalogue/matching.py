@@ -10,6 +10,7 @@ on how many there are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import Enum
 
@@ -23,6 +24,10 @@ from shelfhelp_ros.sightings import FloatArray
 # What the runtime can compute for a match; a card's calibration may use these features and no others. ``log_in_view``
 # is the natural logarithm of the number of products in view.
 FEATURES = ("similarity", "log_in_view")
+# Of a crop's rivals this many are compared, those whose log odds are within this of the first one's.
+RIVALS, _AS_LIKELY = 3, 2.0
+# What a second look can add to the log odds of a product's family.
+_SPEAKS_FOR_FAMILY = 2.0
 # How many are taken to be in view where two pictures are compared outside any view.
 USUAL_VIEW = 20
 # How sure the program has to be before it names a product; the encoder's card says what each word means in probability.
@@ -96,16 +101,19 @@ class Verification:
     """What a second look at N crops says: log odds that a crop is the very product and not one of its look-alikes.
 
     ``target`` (N) of the wanted product, ``other`` (N) of the best other catalogue product; infinite where nothing was
-    looked at or nothing could be told.
+    looked at or nothing could be told. ``between`` (N): that it is the first and not the second, given that it is one
+    of them; 0 where that could not be told.
     """
 
     target: FloatArray
     other: FloatArray
+    between: FloatArray
 
     @classmethod
     def none(cls, count: int) -> Verification:
         """No second look."""
-        return cls(np.full(count, np.inf, np.float32), np.full(count, np.inf, np.float32))
+        unknown = np.full(count, np.inf, np.float32)
+        return cls(unknown, unknown.copy(), np.zeros(count, np.float32))
 
 
 class Matcher:
@@ -163,8 +171,11 @@ class Matcher:
         """
         in_view = len(target)
         seen = verification or Verification.none(in_view)
-        target_odds = both_log_odds(self.log_odds(target, in_view), seen.target)
-        other_odds = both_log_odds(self.log_odds(other, in_view), seen.other)
+        target_odds, other_odds = shared_out(
+            looked_twice(self.log_odds(target, in_view), seen.target),
+            looked_twice(self.log_odds(other, in_view), seen.other),
+            seen.between,
+        )
         probabilities = posterior(target_odds, other_odds)
         if not len(probabilities) or float(probabilities.max()) < self.thresholds.present:
             return Match(Verdict.ABSENT, None, None, probabilities, np.zeros(len(probabilities), bool))
@@ -185,6 +196,14 @@ class Matcher:
         rivalled = likely and (beside or in_catalogue)
         sure = probabilities[best] >= needed and not rivalled
         return Match(Verdict.FOUND if sure else Verdict.AMBIGUOUS, best, runner_up, probabilities, same, rivalled)
+
+    def rivals(self, alike: Sequence[tuple[float, str]]) -> tuple[str, ...]:
+        """Of the products that a crop resembles most (cosine and id, best first), those that it may be nearly as well
+        as the first."""
+        if not alike:
+            return ()
+        odds = self.log_odds(np.array([similarity for similarity, _ in alike], np.float32))
+        return tuple(name for (_, name), value in zip(alike, odds, strict=True) if value >= odds[0] - _AS_LIKELY)
 
     def compared(self, other: float, in_view: int = USUAL_VIEW) -> bool:
         """Whether a crop was held against a known product that it could have been, from its cosine to the best other
@@ -222,6 +241,27 @@ def both_log_odds(first: FloatArray, second: FloatArray) -> FloatArray:
     probabilities, from the log odds of each. Infinite log odds leave the other's."""
     one, two = np.asarray(first, np.float64), np.asarray(second, np.float64)
     return np.asarray(-np.logaddexp(np.logaddexp(-one, -two), -one - two), np.float32)
+
+
+def looked_twice(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Log odds of a product after a second look: that it is of the family, and that it is the very one.
+
+    A picture that agrees with a reference place by place is of its family, however little the encoder knew it: what
+    speaks for the very product speaks for the family as well (up to a point: the encoder keeps a say), what speaks
+    against it does not speak against that.
+    """
+    family = np.where(np.isfinite(second), first + np.clip(second, 0.0, _SPEAKS_FOR_FAMILY), first)
+    return both_log_odds(np.asarray(family, np.float32), second)
+
+
+def shared_out(first: FloatArray, second: FloatArray, between: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The log odds of two exclusive cases once ``between``, log odds of the first given that it is one of the two, is
+    known as well: their sum stays, its shares are those of Bayes' rule."""
+    either = np.logaddexp(first, second)
+    lead = np.asarray(first - second + between, np.float64)
+    one, other = (np.asarray(either - np.logaddexp(0.0, sign * lead), np.float32) for sign in (-1, 1))
+    told = between != 0
+    return np.where(told, one, first), np.where(told, other, second)
 
 
 def sigmoid(values: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shelfhelp_ros.catalogue.index import Index
-from shelfhelp_ros.catalogue.matching import Match, Matcher, Verification, reference_similarity
+from shelfhelp_ros.catalogue.matching import RIVALS, Match, Matcher, Verification, reference_similarity
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
 from shelfhelp_ros.perception.second_look import Answer, Question, References, answer
@@ -72,18 +72,20 @@ class SecondSight:
         A target without pictures gets no second look.
         """
         similarity = reference_similarity(scene.embeddings, target.references)
-        other, rivals = np.full(len(similarity), -1.0, np.float32), [""] * len(similarity)
+        other = np.full(len(similarity), -1.0, np.float32)
         if index is not None:
-            other, rivals = index.best_product(scene.embeddings, without=target.product_id)
+            other, _ = index.best_product(scene.embeddings, without=target.product_id)
         first = matcher.decide(scene.embeddings, similarity, other)
         answers: dict[int, Answer] = {}
         seen = Verification.none(len(similarity))
         for row in first.ranked(matcher.thresholds.present)[: self.most] if target.pictures else ():
             if (view := views.get(row)) is None:
                 continue
-            question = Question(target, row, view.image, target.pictures, rivals[row])
+            alike = [] if index is None else index.best_products(scene.embeddings[row], RIVALS, target.product_id)
+            question = Question(target, row, view.image, target.pictures, matcher.rivals(alike))
             answers[row] = said = answer(self.verifier, self._references, question, view)
             seen.target[row] = np.inf if said.target.log_odds is None else said.target.log_odds
+            seen.between[row] = said.between or 0.0
             if said.rival is not None and said.rival.log_odds is not None:
                 seen.other[row] = said.rival.log_odds
         return VerifiedMatch(matcher.decide(scene.embeddings, similarity, other, verification=seen), answers)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shelfhelp_ros.catalogue.index import Index
-from shelfhelp_ros.catalogue.matching import Match, Matcher, Verification, reference_similarity
+from shelfhelp_ros.catalogue.matching import RIVALS, Match, Matcher, Verification, reference_similarity
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, front_depth, position_at, size_at
@@ -437,7 +437,7 @@ class Pipeline:
         other, rivals = self._index.best_product(embeddings, without=target.product_id)
         seen = self._verification([track.track_id for track in tracks], rivals)
         match = self.matcher.decide(embeddings, similarity, other, chosen, seen)
-        self._look_twice(target, tracks, match, rivals, frame)
+        self._look_twice(target, tracks, match, embeddings, frame)
         return match
 
     def _verification(self, track_ids: Sequence[int], rivals: Sequence[str]) -> Verification | None:
@@ -451,7 +451,7 @@ class Pipeline:
         return looks.verification(track_ids, rivals)
 
     def _look_twice(
-        self, target: Target, tracks: Sequence[Track], match: Match, rivals: Sequence[str], frame: Frame
+        self, target: Target, tracks: Sequence[Track], match: Match, embeddings: FloatArray, frame: Frame
     ) -> None:
         """Have a product that wants it looked at, when the worker is free: what stands clear of the shelf, then the
         likeliest."""
@@ -463,7 +463,8 @@ class Pipeline:
             track = tracks[row]
             crop = crop_box(frame.image, track.box) if track.detection is not None else None
             if crop is not None and looks.wants(track.track_id, max(crop.shape[:2]), frame.stamp_ns):
-                looks.ask(track.track_id, crop, target.pictures, rivals[row], frame.stamp_ns)
+                alike = self._index.best_products(embeddings[row], RIVALS, target.product_id)
+                looks.ask(track.track_id, crop, target.pictures, self.matcher.rivals(alike), frame.stamp_ns)
                 return
 
 

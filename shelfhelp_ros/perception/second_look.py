@@ -38,22 +38,25 @@ class SecondLookSettings:
 
 @dataclass(frozen=True)
 class Question:
-    """Is this crop (H×W×3 BGR) of a track the product on ``references``, and not the catalogue's ``rival``?"""
+    """Is this crop (H×W×3 BGR) of a track the product on ``references``, and none of the catalogue's ``rivals``, the
+    likeliest of which comes first?"""
 
     target: object
     track_id: int
     crop: ImageArray
     references: tuple[ImageArray, ...]
-    rival: str = ""
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was seen: of the target, and of the rival where one was named and could be compared."""
+    """What was seen: of the target, of the likeliest rival where one was named, and ``between`` them: log odds that it
+    is the target rather than any of the rivals, None when none of them can be told from it."""
 
     question: Question
     target: SecondLook
     rival: SecondLook | None = None
+    between: float | None = None
 
 
 class References:
@@ -93,11 +96,23 @@ def _make_room(cache: dict[Key, Any], kept: int) -> None:
 
 
 def answer(verifier: Verifier, references: References, question: Question, crop: View | None = None) -> Answer:
-    """Look twice at one crop, with the target's references and with those of its rival; ``crop`` if viewed before."""
+    """Look twice at one crop, with the target's references and with those of its rivals; ``crop`` if viewed before."""
     crop = crop or View(question.crop)
-    target = verifier.look(crop, references.of_pictures(question.references))
-    rival = verifier.look(crop, references.of_product(question.rival)) if question.rival else None
-    return Answer(question, target, rival)
+    own = references.of_pictures(question.references)
+    rivals = [references.of_product(rival) for rival in question.rivals]
+    between = [verifier.between(crop, own, rival) for rival in rivals]
+    return Answer(
+        question,
+        target=verifier.look(crop, own),
+        rival=verifier.look(crop, rivals[0]) if rivals else None,
+        between=_least(between),
+    )
+
+
+def _least(log_odds: Sequence[float | None]) -> float | None:
+    """What holds against each of several rivals; one that cannot be told from the target leaves it open."""
+    told = [0.0 if value is None else value for value in log_odds]
+    return min(told) if any(value is not None for value in log_odds) else None
 
 
 class SecondLookWorker:
@@ -173,11 +188,28 @@ class _TrackLooks:
     side: float
     answers: deque[Answer] = field(default_factory=deque)
 
-    def mean(self, rival: str | None = None) -> float | None:
-        """Mean log odds of the target, or of one rival; None when nothing could be told."""
-        about = [a.target if rival is None else a.rival for a in self.answers if rival in (None, a.question.rival)]
-        told = [look.log_odds for look in about if look is not None and look.log_odds is not None]
-        return float(np.mean(told)) if told else None
+    def target(self) -> float | None:
+        """Mean log odds of the target rather than any look-alike; None when nothing could be told."""
+        return _mean(answer.target.log_odds for answer in self.answers)
+
+    def rival(self, rival: str) -> float | None:
+        """The same of one rival."""
+        about = [answer.rival for answer in self.answers if answer.question.rivals[:1] == (rival,)]
+        return _mean(look.log_odds for look in about if look is not None)
+
+    def between(self, rival: str | None = None) -> float | None:
+        """Mean log odds of the target rather than a rival, of this one or of any."""
+        return _mean(answer.between for answer in self.answers if rival is None or rival in answer.question.rivals)
+
+    def all_told(self) -> float | None:
+        """What all of it says of the target; None when nothing could be told."""
+        told = [value for value in (self.target(), self.between()) if value is not None]
+        return sum(told) if told else None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    told = [value for value in values if value is not None]
+    return float(np.mean(told)) if told else None
 
 
 _NEVER = _TrackLooks(0, 0, 0.0)
@@ -226,12 +258,17 @@ class SecondLooks:
         return side >= self.settings.growth * looks.side or (waited and not settled)
 
     def ask(
-        self, track_id: int, crop: ImageArray, references: tuple[ImageArray, ...], rival: str, stamp_ns: int
+        self,
+        track_id: int,
+        crop: ImageArray,
+        references: tuple[ImageArray, ...],
+        rivals: tuple[str, ...],
+        stamp_ns: int,
     ) -> None:
         """Have a track looked at."""
         looks = self._tracks.setdefault(track_id, _TrackLooks(stamp_ns, stamp_ns, 0.0))
         looks.asked_ns, looks.side = stamp_ns, float(max(crop.shape[:2]))
-        self.worker.ask(Question(self._target, track_id, crop.copy(), references, rival))
+        self.worker.ask(Question(self._target, track_id, crop.copy(), references, rivals))
 
     def verified(self, track_id: int, stamp_ns: int) -> Verified:
         """What is known of a track by now."""
@@ -243,30 +280,30 @@ class SecondLooks:
             return Verified.PENDING if waited < self.settings.deadline_s * 1e9 else Verified.UNKNOWN
         if self._refuted_once(looks) and abs(stamp_ns - looks.asked_ns) < self.settings.deadline_s * 1e9:
             return Verified.PENDING
-        log_odds = looks.mean()
+        log_odds = looks.all_told()
         if log_odds is None:
             return Verified.UNKNOWN
         return Verified.YES if log_odds >= self._yes else Verified.NO if log_odds <= self._no else Verified.UNKNOWN
 
     def _refuted_once(self, looks: _TrackLooks) -> bool:
         """Whether one look alone said no: a glance at a pack that moves, or that fingers hide, may be wrong."""
-        log_odds = looks.mean()
+        log_odds = looks.all_told()
         return len(looks.answers) == 1 and log_odds is not None and log_odds <= self._no
 
     def refuted(self, track_id: int) -> bool:
         """Whether the looks at a track say that it is not the target."""
-        log_odds = self._tracks.get(track_id, _NEVER).mean()
+        log_odds = self._tracks.get(track_id, _NEVER).all_told()
         return log_odds is not None and log_odds <= self._no
 
     def verification(self, track_ids: Sequence[int], rivals: Sequence[str]) -> Verification:
         """For the matcher: T tracks, and the catalogue product that each resembles most beside the target."""
-        target, other = [], []
-        for track_id, rival in zip(track_ids, rivals, strict=True):
-            looks = self._tracks.get(track_id, _NEVER)
-            target.append(looks.mean())
-            other.append(looks.mean(rival))
-        return Verification(_known(target), _known(other))
+        looks = [self._tracks.get(track_id, _NEVER) for track_id in track_ids]
+        return Verification(
+            target=_known([seen.target() for seen in looks], math.inf),
+            other=_known([seen.rival(rival) for seen, rival in zip(looks, rivals, strict=True)], math.inf),
+            between=_known([seen.between(rival) for seen, rival in zip(looks, rivals, strict=True)], 0.0),
+        )
 
 
-def _known(values: Sequence[float | None]) -> FloatArray:
-    return np.array([math.inf if value is None else value for value in values], np.float32)
+def _known(values: Sequence[float | None], otherwise: float) -> FloatArray:
+    return np.array([otherwise if value is None else value for value in values], np.float32)

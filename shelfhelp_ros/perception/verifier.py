@@ -2,8 +2,9 @@
 
 The encoder finds the family and leaves the variety open. Here the reference is laid over the crop and compared with it
 place by place, and the words on both are read. What comes out are the log odds that the crop is the very product, given
-that it is that or a look-alike; each kind of evidence adds its own, fitted by logistic regression on pairs of products
-that are easily confused (`shelfhelp-evaluate lookalikes --fit`).
+that it is that or a look-alike. Where the look-alike is known, the crop is held against both at once, in the places in
+which they differ. Each kind of evidence is fitted by logistic regression on pairs of products that are easily confused
+(`shelfhelp-evaluate lookalikes --fit all`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.models import default_model_folder
 from shelfhelp_ros.perception.likeness import Likeness, compare, overlay
 from shelfhelp_ros.perception.local_features import Alignment, LocalFeatures, align
+from shelfhelp_ros.perception.telling_apart import Comparison, tell_apart
 from shelfhelp_ros.perception.text import Agreement, TextReader, Word, agreement
 from shelfhelp_ros.resources import PACKAGE
 from shelfhelp_ros.sightings import ImageArray
@@ -44,12 +49,14 @@ class Evidence:
 @dataclass(frozen=True)
 class VerifierCard:
     """What was fitted: the evidence of ``likeness``, of ``text``, and of a detailed reference that cannot be laid over
-    a detailed crop (``apart``), and the log odds from which a look counts as a ``yes`` and below which as a ``no``.
-    ``fitted_on`` names the pairs, ``figures`` what came of it."""
+    a detailed crop (``apart``), that it is one of two products rather than the other (``between``), and the log odds
+    from which a look counts as a ``yes`` and below which as a ``no``. ``fitted_on`` names the pairs, ``figures`` what
+    came of it."""
 
     likeness: Evidence
     text: Evidence
     apart: Evidence
+    between: Evidence
     yes: float
     no: float
     fitted_on: str = ""
@@ -63,11 +70,13 @@ class VerifierCard:
         path = path if path.is_file() else PACKAGE / "models" / CARD
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
-            parts: dict[str, Any] = {name: Evidence(**raw.pop(name)) for name in ("likeness", "text", "apart")}
+            parts: dict[str, Any] = {name: Evidence(**raw.pop(name)) for name in EVIDENCE}
             card = cls(**{**raw, **parts, "figures": tuple(raw.get("figures", ()))})
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ShelfHelpError(f"{path} is not the card of a verifier ({error}); reinstall shelfhelp") from error
-        unknown = (set(card.likeness.coefficients) - set(LIKENESS)) | (set(card.text.coefficients) - set(TEXT))
+        unknown = {
+            name for part, known in EVIDENCE.items() for name in getattr(card, part).coefficients if name not in known
+        }
         if unknown:
             raise ShelfHelpError(f"{path} asks for {', '.join(sorted(unknown))}, which this version does not compute")
         return card
@@ -80,12 +89,19 @@ class View:
         self.image = image
         self._features: LocalFeatures | None = None
         self._words: tuple[Word, ...] | None = None
+        self._places: WeakKeyDictionary[View, Alignment | None] = WeakKeyDictionary()
 
     @property
     def features(self) -> LocalFeatures:
         if self._features is None:
             self._features = LocalFeatures.of(self.image)
         return self._features
+
+    def place_of(self, other: View) -> Alignment | None:
+        """Where another picture lies in this one, by the pixels of both features' images; None where it does not."""
+        if other not in self._places:
+            self._places[other] = align(other.features, self.features)
+        return self._places[other]
 
     def words(self, reader: TextReader) -> tuple[Word, ...]:
         """The words on it, read once."""
@@ -134,9 +150,19 @@ class Verifier:
         verified = True if log_odds >= self.card.yes else False if log_odds <= self.card.no else None
         return SecondLook(log_odds, verified, words)
 
+    def between(self, crop: View, target: Sequence[View], rival: Sequence[View]) -> float | None:
+        """Log odds that a crop shows the target rather than the rival, each by its references, given that it is one of
+        the two: none between the card's yes and no, for a shade would choose. None when they cannot be told apart
+        there. Unlike `look` it needs no clear picture: both are blurred as the crop is."""
+        compared = compare_pair(crop, target, rival) if self._likeness else None
+        if compared is None:
+            return None
+        log_odds = self.card.between.log_odds(between_features(compared))
+        return log_odds if log_odds >= self.card.yes or log_odds <= self.card.no else 0.0
+
     def _log_odds(self, crop: View, reference: View) -> float | None:
         odds = []
-        alignment = align(reference.features, crop.features) if self._likeness and clear(crop) else None
+        alignment = crop.place_of(reference) if self._likeness and clear(crop) else None
         likeness = compare(overlay(reference.features, crop.features, alignment)) if alignment is not None else None
         if alignment is not None and likeness is not None:
             odds.append(self.card.likeness.log_odds(likeness_features(alignment, likeness)))
@@ -162,9 +188,30 @@ def detailed(view: View) -> bool:
     return bool(min(view.image.shape[:2]) >= _WIDE) and len(view.features) >= _RICH
 
 
+def compare_pair(crop: View, first: Sequence[View], second: Sequence[View]) -> Comparison | None:
+    """A crop beside the references of two products: of one each, those that are most alike of what lies in the crop."""
+    pairs = [(one.place_of(other), one, other) for one in first for other in second]
+    alike = sorted(((a, one, other) for a, one, other in pairs if a is not None), key=lambda pair: -pair[0].inliers)
+    for between, one, other in alike[:_PAIRS]:
+        back = np.linalg.inv(between.homography)
+        places = ((crop.place_of(one), np.eye(3)), (crop.place_of(other), back))
+        found = [(alignment.inliers, alignment.homography @ to) for alignment, to in places if alignment is not None]
+        if not found:
+            continue
+        _, place = max(found, key=lambda one: one[0])
+        width, height = crop.features.size
+        to_picture = np.diag([crop.image.shape[1] / width, crop.image.shape[0] / height, 1.0])
+        compared = tell_apart(crop.image, to_picture @ place, one.features, other.features, between.homography)
+        if compared is not None:
+            return compared
+    return None
+
+
 # Pixels of the shorter side as photographed, and local features.
 _CLEAR = 96
 _WIDE, _RICH = 140, 300
+# How many pairs of references are tried.
+_PAIRS = 3
 
 
 def likeness_features(alignment: Alignment, likeness: Likeness) -> dict[str, float]:
@@ -182,5 +229,13 @@ def text_features(read: Agreement) -> dict[str, float]:
     return {"other": read.other, "replaced": read.replaced}
 
 
+def between_features(compared: Comparison) -> dict[str, float]:
+    """What the evidence of two products laid beside each other is a function of."""
+    return {"agreement": compared.agreement}
+
+
 LIKENESS = ("inliers", "structure", "colour", "colour_worst")
 TEXT = ("other", "replaced")
+BETWEEN = ("agreement",)
+#: Each kind of evidence and what it may be a function of.
+EVIDENCE = {"likeness": LIKENESS, "text": TEXT, "apart": (), "between": BETWEEN}

@@ -23,7 +23,12 @@ PATH = click.Path(path_type=Path)
 @click.option("--models", type=PATH, help="Folder of models; SHELFHELP_MODELS or the package's own by default.")
 @click.option("--config", type=PATH, required=True, help="Sets, such as config/training/lookalikes.yaml.")
 @click.option("--only", help="Name of the one set to measure.")
-@click.option("--fit", "fits", is_flag=True, help="Fit the evidence anew on the sets marked fit; write verifier.json.")
+@click.option(
+    "--fit",
+    "fits",
+    type=click.Choice(["all", "between"]),
+    help="Fit evidence anew on the sets marked fit, all of it or that between two known products; write verifier.json.",
+)
 @click.option("--pairs", type=click.IntRange(min=10), default=150, show_default=True, help="Of each kind, to fit on.")
 @click.option("--confirm", default="balanced", show_default=True, help="How sure to be: cautious, balanced or eager.")
 @click.option("--text/--no-text", default=True, show_default=True, help="Read words (extra `text`).")
@@ -33,7 +38,7 @@ def command(
     models: Path | None,
     config: Path,
     only: str | None,
-    fits: bool,
+    fits: str | None,
     pairs: int,
     confirm: str,
     text: bool,
@@ -53,25 +58,33 @@ def command(
     from shelfhelp_ros.perception.text import TextReader
     from shelfhelp_ros.perception.verifier import CARD, VerifierCard
     from shelfhelp_training.data.shelves import data_folder
-    from shelfhelp_training.evaluation import lookalikes
+    from shelfhelp_training.evaluation import contests, lookalikes
 
     folder = models if models is not None else default_model_folder()
     detector, encoder = Detector.load(folder, "cpu", threads), Encoder.load(folder, "cpu", threads)
     matcher = Matcher(encoder.calibration, confirm=confirm)
     reader = TextReader(threads) if text else None
     sets = lookalikes.read_sets(config)
-    if fits:
+    if fits is not None:
         import numpy as np
 
-        rng, found = np.random.default_rng(0), []
+        rng = np.random.default_rng(0)
+        pairs_found: list[lookalikes.Pair] = []
+        contests_found: list[contests.Contest] = []
         for entry in (entry for entry in sets if entry.fit):
             shelves = lookalikes.load_shelves(entry, data_folder(), detector, encoder)
             references = lookalikes.load_references(entry, data_folder())
-            found += lookalikes.pairs_of(entry, shelves, references, encoder, matcher, reader, pairs, rng)
-            click.echo(f"{entry.name}: {len(found)} pairs by now", err=True)
-        fitted_on = "; ".join(entry.name for entry in sets if entry.fit)
-        previous = VerifierCard.load(folder) if (folder / CARD).is_file() else None
-        _write(folder / CARD, lookalikes.fit(found, fitted_on, previous))
+            contests_found += contests.contests_of(entry, shelves, references, encoder, matcher, pairs, rng)
+            if fits == "all":
+                pairs_found += lookalikes.pairs_of(entry, shelves, references, encoder, matcher, reader, pairs, rng)
+            click.echo(f"{entry.name}: {len(pairs_found)} pairs, {len(contests_found)} contests by now", err=True)
+        between = contests.fit_between(contests_found)
+        previous = VerifierCard.load(folder) if fits == "between" or (folder / CARD).is_file() else None
+        if fits == "between" and previous is not None:
+            _write(folder / CARD, dataclasses.replace(previous, between=between))
+        else:
+            fitted_on = "; ".join(entry.name for entry in sets if entry.fit)
+            _write(folder / CARD, lookalikes.fit(pairs_found, between, fitted_on, previous))
     card = VerifierCard.load(folder)
     figures = []
     for entry in sets:
@@ -84,7 +97,8 @@ def command(
             figures.append(_figure(entry.name, situation, looks, tally))
             click.echo(json.dumps(figures[-1]))
     if record:
-        line = shlex.join(["shelfhelp-evaluate", *(a for a in sys.argv[1:] if a not in ("--record", "--fit"))])
+        without = ("--record", "--fit", "all", "between")
+        line = shlex.join(["shelfhelp-evaluate", *(a for a in sys.argv[1:] if a not in without)])
         measured = {figure["test_set"] for figure in figures}
         kept = [figure for figure in card.figures if figure["test_set"] not in measured]
         new = [{**figure, "command": line} for figure in figures]

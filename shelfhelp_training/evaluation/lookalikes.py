@@ -253,7 +253,7 @@ def search_all(
     known = References(lambda product: [pictures[product]], kept=len(references) + 1)
     sights = {name: None if verifier is None else SecondSight(verifier, known) for name, verifier in verifiers.items()}
     for shelf in shelves:
-        rows = _usable(references, shelf.photo)
+        rows = usable(references, shelf.photo)
         with tempfile.TemporaryDirectory() as work, Catalogue(Path(work) / "c.db") as catalogue:
             for row in rows:
                 photo = ReferencePhoto(references[row].picture, vectors[row], None, 0.0, 0.0)
@@ -276,8 +276,8 @@ def search_all(
     return tallies
 
 
-def _usable(references: Sequence[Reference], photo: str) -> list[int]:
-    """One reference a product, the largest that is not of this photograph."""
+def usable(references: Sequence[Reference], photo: str) -> list[int]:
+    """The rows of one reference a product, the largest that is not of this photograph."""
     best: dict[str, int] = {}
     for row, crop in enumerate(references):
         if crop.photo == photo:
@@ -344,9 +344,9 @@ def pairs_of(
     vectors = encoder.embed([crop.picture for crop in references])
     found: dict[bool, list[tuple[View, int]]] = {True: [], False: []}
     for shelf in shelves:
-        rows = _usable(references, shelf.photo)
+        rows = usable(references, shelf.photo)
         cosines = reference_rows(shelf, vectors[rows])
-        possible = matcher.log_odds(cosines) > _POSSIBLE
+        possible = matcher.log_odds(cosines) > POSSIBLE
         for detection, column in zip(*np.nonzero(possible), strict=True):
             product = references[rows[column]].product
             if product not in shelf.doubtful and detection in shelf.views:
@@ -362,7 +362,7 @@ def pairs_of(
 
 
 # Log odds by the encoder from which on a pair is worth a second look.
-_POSSIBLE = -1.5
+POSSIBLE = -1.5
 
 
 def reference_rows(shelf: Shelf, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -382,8 +382,8 @@ def _pair(kind: str, same: bool, crop: View, reference: View, reader: TextReader
     return Pair(kind, same, laid, words, detailed(reference) and detailed(crop))
 
 
-def fit(pairs: Sequence[Pair], fitted_on: str, previous: VerifierCard | None = None) -> VerifierCard:
-    """The evidence of the pictures and that of the words, each by itself.
+def fit(pairs: Sequence[Pair], between: Evidence, fitted_on: str, previous: VerifierCard | None = None) -> VerifierCard:
+    """The evidence of the pictures and that of the words, each by itself; ``between`` was fitted (see `contests`).
 
     Without words to fit on, those of the ``previous`` card stay. Raises ShelfHelpError when there is neither.
     """
@@ -392,7 +392,7 @@ def fit(pairs: Sequence[Pair], fitted_on: str, previous: VerifierCard | None = N
     if not read and previous is None:
         raise ShelfHelpError("the evidence of words cannot be fitted without the extra `text`")
     text = _evidence(TEXT, read) if read or previous is None else previous.text
-    return VerifierCard(likeness, text, _apart(pairs), yes=YES, no=-YES, fitted_on=fitted_on)
+    return VerifierCard(likeness, text, _apart(pairs), between, yes=YES, no=-YES, fitted_on=fitted_on)
 
 
 def _apart(pairs: Sequence[Pair]) -> Evidence:

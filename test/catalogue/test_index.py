@@ -66,6 +66,20 @@ def test_best_product_without_the_target(catalogue):
     assert len(index.of_product(target)) == 3
 
 
+def test_best_products_one_by_one(catalogue):
+    """The first is the best one, each product comes once, by its best photo, and the target not at all."""
+    index = Index.open(catalogue, ENCODER)
+    target, query = catalogue.get("product 2").id, vectors(1, 7)[0]
+    found = index.best_products(query, 3, without=target)
+    cosines = {product: -2.0 for product in index.references.product_ids if product != target}
+    for product, vector in zip(index.references.product_ids, index.references.embeddings, strict=True):
+        if product != target:
+            cosines[product] = max(cosines[product], float(vector @ query))
+    best = sorted(cosines.items(), key=lambda one: -one[1])[:3]
+    assert [product for _, product in found] == [product for product, _ in best]
+    np.testing.assert_allclose([cosine for cosine, _ in found], [cosine for _, cosine in best], atol=1e-6)
+
+
 def test_catalogue_of_the_target_alone(tmp_path):
     """With no other product the answer is none, and an empty catalogue has no answer at all."""
     with Catalogue(tmp_path / "c.db") as catalogue:
@@ -75,6 +89,7 @@ def test_catalogue_of_the_target_alone(tmp_path):
         similarity, ids = Index.open(catalogue, ENCODER).best_product(vectors(2, 0), without=product_id)
         assert (similarity.tolist(), ids) == ([-1, -1], ["", ""])
         assert Index.open(catalogue, ENCODER).best_product(np.zeros((0, DIMENSIONS), np.float32))[1] == []
+        assert Index.open(catalogue, ENCODER).best_products(vectors(1, 0)[0], 3, without=product_id) == []
 
 
 def test_file_is_used_and_replaced_when_stale(catalogue):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from shelfhelp_ros.catalogue.matching import (
     CONFIRM,
@@ -16,8 +17,10 @@ from shelfhelp_ros.catalogue.matching import (
     Verdict,
     Verification,
     both_log_odds,
+    looked_twice,
     posterior,
     reference_similarity,
+    shared_out,
     sigmoid,
 )
 from shelfhelp_ros.errors import ShelfHelpError
@@ -239,6 +242,48 @@ def test_a_second_look_settles_between_siblings():
     assert theirs.verdict is Verdict.ABSENT
 
 
+def test_a_second_look_knows_the_family_too():
+    """A crop that agrees with the reference place by place is of its family, though the encoder was not sure; what
+    speaks against the very product leaves the encoder's word."""
+    embeddings, similarity, other = np.eye(1, 4, dtype=np.float32), np.float32([0.78]), np.float32([-1])
+    plain, yes, no = (
+        float(MATCHER.decide(embeddings, similarity, other, verification=seen([value])).probabilities[0])
+        for value in (np.inf, 6.0, -1.0)
+    )
+    assert no < plain < yes
+    assert looked_twice(np.float32([-3.0]), np.float32([6.0]))[0] < 0
+
+
+@given(
+    hnp.arrays(np.float32, 3, elements=st.floats(-6, 6, width=32)),
+    hnp.arrays(np.float32, 3, elements=st.floats(-6, 6, width=32)),
+    hnp.arrays(np.float32, 3, elements=st.floats(-4, 4, width=32)),
+)
+def test_what_tells_two_apart_does_not_make_them_likelier(first, second, between):
+    """Odds go from the one to the other: their sum stays, and with the two exchanged they are exchanged."""
+    one, other = shared_out(first, second, between)
+    np.testing.assert_allclose(np.logaddexp(one, other), np.logaddexp(first, second), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(one - other, first - second + between, rtol=1e-4, atol=1e-3)
+    other_way = shared_out(second, first, -between)
+    np.testing.assert_allclose(np.stack([other, one]), np.stack(other_way), rtol=1e-4, atol=1e-4)
+
+
+def test_siblings_are_told_by_where_they_differ():
+    """Equally alike to the encoder: the comparison of both with the crop decides, where it can."""
+    embeddings, similarity, other = np.eye(1, 4, dtype=np.float32), np.float32([0.9]), np.float32([0.9])
+    mine, open_, theirs = (
+        MATCHER.decide(embeddings, similarity, other, verification=seen([np.inf], between=[value])).verdict
+        for value in (3.0, 0.0, -3.0)
+    )
+    assert (mine, open_, theirs) == (Verdict.FOUND, Verdict.AMBIGUOUS, Verdict.ABSENT)
+
+
+def test_rivals_are_those_that_it_may_be_as_well():
+    """A product far less alike than the first one is not compared."""
+    assert MATCHER.rivals([(0.9, "a"), (0.88, "b"), (0.3, "c")]) == ("a", "b")
+    assert MATCHER.rivals([]) == ()
+
+
 def test_both_have_to_hold():
     """The probability of the product is that of its family times that of the variety; what is open takes nothing."""
     family, variety = np.float32([0.8, 0.3]), np.float32([0.5, 0.9])
@@ -247,6 +292,10 @@ def test_both_have_to_hold():
     np.testing.assert_allclose(both_log_odds(log_odds[0], np.float32([np.inf] * 2)), log_odds[0], rtol=1e-5)
 
 
-def seen(target, other=None):
-    target = np.float32(target)
-    return Verification(target, np.full(len(target), np.inf, np.float32) if other is None else np.float32(other))
+def seen(target, other=None, between=None):
+    nothing = Verification.none(len(target))
+    return Verification(
+        np.float32(target),
+        nothing.other if other is None else np.float32(other),
+        nothing.between if between is None else np.float32(between),
+    )

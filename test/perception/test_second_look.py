@@ -7,7 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from shelfhelp_ros.perception.second_look import Question, SecondLooks, SecondLookSettings, SecondLookWorker
+from shelfhelp_ros.perception import verifier
+from shelfhelp_ros.perception.second_look import SecondLooks, SecondLookSettings, SecondLookWorker
 from shelfhelp_ros.perception.verifier import SecondLook, Verifier, VerifierCard, View
 from shelfhelp_ros.sightings import Verified
 
@@ -23,6 +24,10 @@ class Scripted(Verifier):
         self.said = list(said)
         self.asked = []
         self.go = threading.Semaphore(0)
+        self.between_rivals = []
+
+    def between(self, crop, target, rival):
+        return self.between_rivals.pop(0) if self.between_rivals else None
 
     def look(self, crop, references):
         self.asked.append(crop)
@@ -39,8 +44,8 @@ class Setting:
         self.worker = SecondLookWorker(self.verifier, lambda product: [CROP])
         self.looks = SecondLooks(self.worker, 1.0, -1.0, SecondLookSettings(**settings))
 
-    def ask(self, track_id=1, stamp_ns=0, size=40, rival=""):
-        self.looks.ask(track_id, np.zeros((size, size // 2, 3), np.uint8), (CROP,), rival, stamp_ns)
+    def ask(self, track_id=1, stamp_ns=0, size=40, rivals=()):
+        self.looks.ask(track_id, np.zeros((size, size // 2, 3), np.uint8), (CROP,), rivals, stamp_ns)
 
     def answer(self, count=1, alive=(1, 2)):
         for _ in range(count):
@@ -164,10 +169,33 @@ def test_when_to_look_again(setting):
 def test_the_rival_counts_for_itself(setting):
     """What the look says of the sibling in the catalogue reaches the matcher as that sibling's evidence only."""
     one = setting(2.0, -4.0)
-    one.ask(rival="oats")
+    one.ask(rivals=("oats",))
     one.answer(2)
     assert one.looks.verification([1], ["oats"]).other.tolist() == [-4.0]
     assert one.looks.verification([1], ["bran"]).other.tolist() == [np.inf]
+
+
+@pytest.mark.parametrize(
+    ("between", "weight", "verified"),
+    [
+        ({"oats": 3.0}, 3.0, Verified.YES),
+        ({"oats": -3.0}, -3.0, Verified.NO),
+        ({"oats": 3.0, "bran": 2.0}, 2.0, Verified.YES),
+        ({"oats": 3.0, "bran": None}, 0.0, Verified.UNKNOWN),
+        ({"oats": None}, 0.0, Verified.UNKNOWN),
+    ],
+)
+def test_every_rival_has_to_be_told_from_it(setting, between, weight, verified):
+    """One of several look-alikes that cannot be told from the product leaves open what the others say."""
+    one = setting(None, None, None, None)
+    one.verifier.between_rivals = list(between.values())
+    one.ask(rivals=tuple(between))
+    one.answer(2)
+    one.verifier.between_rivals = list(between.values())
+    one.ask(rivals=tuple(between), stamp_ns=2 * SECOND)
+    one.answer(2)
+    assert one.looks.verification([1], ["oats"]).between.tolist() == [weight]
+    assert one.looks.verified(1, 3 * SECOND) is verified
 
 
 def test_a_failing_look_leaves_the_first_one(setting):
@@ -186,4 +214,12 @@ def test_views_are_made_once():
     """A reference's features cost tens of milliseconds, its words hundreds."""
     view = View(np.random.default_rng(0).integers(0, 255, (120, 90, 3), np.uint8))
     assert view.features is view.features
-    assert isinstance(Question(None, 1, CROP, (CROP,)).rival, str)
+
+
+def test_a_place_is_found_once(monkeypatch):
+    """Several looks at one crop ask where the same reference lies in it."""
+    asked = []
+    monkeypatch.setattr(verifier, "align", lambda *pair: asked.append(pair))
+    crop, reference = View(CROP), View(CROP)
+    assert crop.place_of(reference) is crop.place_of(reference) is None
+    assert len(asked) == 1

@@ -9,7 +9,7 @@ from shelfhelp_ros.catalogue.matching import Matcher
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.perception.encoder import Encoder
 from shelfhelp_ros.perception.finding import Scene, views_of
-from shelfhelp_ros.perception.verifier import LIKENESS, TEXT, Verifier, VerifierCard
+from shelfhelp_ros.perception.verifier import LIKENESS, TEXT, Evidence, Verifier, VerifierCard
 from shelfhelp_ros.sightings import Detections
 from shelfhelp_ros.simulation.packs import draw_face, make_products
 from shelfhelp_training.evaluation.lookalikes import (
@@ -22,6 +22,8 @@ from shelfhelp_training.evaluation.lookalikes import (
     read_sets,
     search_all,
 )
+
+BETWEEN = Evidence({"agreement": 2.0}, 0.0, 3.0)
 
 
 def pairs(count: int, shift: float, kind: str) -> list[Pair]:
@@ -38,7 +40,7 @@ def pairs(count: int, shift: float, kind: str) -> list[Pair]:
 
 def test_evidence_is_learnt_within_each_kind():
     """Kinds of photographs differ in level, which must not drown what tells products apart within them."""
-    card = fit(pairs(120, 0.0, "dark") + pairs(120, 3.0, "bright"), "drawn")
+    card = fit(pairs(120, 0.0, "dark") + pairs(120, 3.0, "bright"), BETWEEN, "drawn")
     assert card.likeness.coefficients["structure"] > 4
     assert card.text.coefficients["replaced"] < -4
     high, low = ({**dict.fromkeys(LIKENESS, 0.0), "structure": value} for value in (8.0, -8.0))
@@ -50,19 +52,19 @@ def test_packs_that_lie_apart():
     fits = [Pair("a", same, dict.fromkeys(LIKENESS, float(same)) if same else None, None, True) for same in (1, 0) * 40]
     fits += [Pair("a", False, dict.fromkeys(LIKENESS, 0.0), None, True)] * 5
     text = VerifierCard.load()
-    assert fit(fits, "", text).apart.intercept < -3
+    assert fit(fits, BETWEEN, "", text).apart.intercept < -3
     laid = dict.fromkeys(LIKENESS, 0.0)
     even = [Pair("a", same, laid if n % 2 else None, None, True) for n in range(40) for same in (False, True)]
-    assert abs(fit(even, "", text).apart.intercept) < 0.1
+    assert abs(fit(even, BETWEEN, "", text).apart.intercept) < 0.1
 
 
 def test_words_need_the_extra_or_an_earlier_card():
     """A fit without the extra `text` keeps what was known of words."""
     silent = [Pair(p.kind, p.same, p.likeness, None) for p in pairs(60, 0.0, "a")]
     before = VerifierCard.load()
-    assert fit(silent, "", before).text == before.text
+    assert fit(silent, BETWEEN, "", before).text == before.text
     with pytest.raises(ShelfHelpError, match="extra `text`"):
-        fit(silent, "")
+        fit(silent, BETWEEN, "")
 
 
 def test_shares():
