@@ -37,7 +37,7 @@ from shelfhelp_ros.simulation.camera import ShelfSettings, SimulatedShelf
 from shelfhelp_ros.simulation.hearing import Gesture
 from shelfhelp_ros.simulation.packs import draw_face
 from shelfhelp_ros.simulation.perception_noise import COVERED, SITUATIONS, VERSION
-from shelfhelp_ros.simulation.products import Product, make_products
+from shelfhelp_ros.simulation.products import Product, family_differences, make_products
 from shelfhelp_ros.simulation.scene import RenderedFrame
 
 DISTANCES = (0.5, 0.65, 0.8, 1.0)
@@ -99,7 +99,8 @@ def measure_run(situation: str, distance: float, seed: int, networks: _Networks)
                 run = _watch(shelf, pipeline, wanted)
             finally:
                 pipeline.close()
-    return {"situation": situation, "distance": distance, **_row(run)}
+        facts = {"situation": situation, "differ": _differ(shelf, wanted), "distance": distance}
+    return {**facts, **_row(run)}
 
 
 def measure_held(situation: str, taken: str, seed: int, networks: _Networks) -> dict[str, Any] | None:
@@ -120,7 +121,13 @@ def measure_held(situation: str, taken: str, seed: int, networks: _Networks) -> 
             finally:
                 pipeline.close()
         packs = sum(pack.product.id == wanted.id for pack in shelf.packs)
-    return {"situation": situation, "taken": taken, "packs": packs, "shown": shown, "closer": closer}
+        facts = {"situation": situation, "differ": _differ(shelf, wanted), "taken": taken, "packs": packs}
+    return {**facts, "shown": shown, "closer": closer}
+
+
+def _differ(shelf: SimulatedShelf, wanted: Product) -> str:
+    """What the wanted product's near-duplicates differ from it in; empty when it has none."""
+    return family_differences(shelf.products).get(wanted.family, "")
 
 
 def _pack_to_take(taken: str, wanted: Product, shelf: SimulatedShelf) -> int | None:
@@ -311,7 +318,7 @@ def main(output: Path, bench: Path | None, held: bool, latency_only: bool, shelv
     at_start = commit()
     networks = _Networks.load(models)
     cases = list(enumerate(itertools.product(SITUATIONS, DISTANCES)))
-    rows = _in_processes(_runs_of, [(models, number, *case, shelves) for number, case in cases])
+    rows = in_processes(runs_of, [(models, number, *case, shelves) for number, case in cases])
     facts = {
         "version": VERSION,
         "command": f"python -m shelfhelp_ros.benchmark.perception_noise FILE --bench BENCH --shelves {shelves}",
@@ -326,7 +333,7 @@ def main(output: Path, bench: Path | None, held: bool, latency_only: bool, shelv
     _write(output, {**facts, "runs": rows, **_measure_held(models)})
 
 
-def _in_processes(measure: Callable[..., list[dict[str, Any]]], cases: Sequence[tuple[Any, ...]]) -> Rows:
+def in_processes(measure: Callable[..., list[dict[str, Any]]], cases: Sequence[tuple[Any, ...]]) -> Rows:
     """The rows of every case, in their order; as many cases at a time as there are cores."""
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         parts = [pool.submit(measure, *case) for case in cases]
@@ -335,7 +342,7 @@ def _in_processes(measure: Callable[..., list[dict[str, Any]]], cases: Sequence[
     return [row for part in parts for row in part.result()]
 
 
-def _runs_of(models: Path | None, number: int, situation: str, distance: float, shelves: int) -> Rows:
+def runs_of(models: Path | None, number: int, situation: str, distance: float, shelves: int) -> Rows:
     """The runs of one situation and distance."""
     wanted = shelves if situation != "absent" else math.ceil(shelves / 2)
     seeds = range(100 * number, 100 * number + 8 * shelves)
@@ -367,7 +374,7 @@ def _there(output: Path) -> dict[str, Any]:
 def _measure_held(models: Path | None) -> dict[str, Any]:
     """Every run with a pack in the hand, and what they were measured with."""
     at_start = commit()
-    rows = _in_processes(_held_of, [(models, number, *case) for number, case in enumerate(HELD)])
+    rows = in_processes(_held_of, [(models, number, *case) for number, case in enumerate(HELD)])
     sha256 = _Networks.load(models).encoder.card.sha256
     facts = {"commit": at_start, "machine": machine(), "encoder": sha256[:12], "distance": HELD_DISTANCE}
     return {"held_facts": facts, "held": rows}

@@ -171,9 +171,10 @@ class Matcher:
         """
         in_view = len(target)
         seen = verification or Verification.none(in_view)
+        family = for_family(seen.target, seen.other)
         target_odds, other_odds = shared_out(
-            looked_twice(self.log_odds(target, in_view), seen.target),
-            looked_twice(self.log_odds(other, in_view), seen.other),
+            both_log_odds(self.log_odds(target, in_view) + family, seen.target),
+            both_log_odds(self.log_odds(other, in_view) + family, seen.other),
             seen.between,
         )
         probabilities = posterior(target_odds, other_odds)
@@ -243,15 +244,15 @@ def both_log_odds(first: FloatArray, second: FloatArray) -> FloatArray:
     return np.asarray(-np.logaddexp(np.logaddexp(-one, -two), -one - two), np.float32)
 
 
-def looked_twice(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Log odds of a product after a second look: that it is of the family, and that it is the very one.
+def for_family(target: FloatArray, other: FloatArray) -> FloatArray:
+    """What second looks add to the log odds that a crop is of the family of the target and its rival.
 
     A picture that agrees with a reference place by place is of its family, however little the encoder knew it: what
-    speaks for the very product speaks for the family as well (up to a point: the encoder keeps a say), what speaks
-    against it does not speak against that.
+    speaks for one of the two speaks for the family of both (up to a point: the encoder keeps a say), what speaks against
+    one does not speak against that.
     """
-    family = np.where(np.isfinite(second), first + np.clip(second, 0.0, _SPEAKS_FOR_FAMILY), first)
-    return both_log_odds(np.asarray(family, np.float32), second)
+    told = [np.where(np.isfinite(looked), looked, 0.0) for looked in (target, other)]
+    return np.asarray(np.clip(np.maximum(*told), 0.0, _SPEAKS_FOR_FAMILY), np.float32)
 
 
 def shared_out(first: FloatArray, second: FloatArray, between: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -116,7 +116,7 @@ class Perception:
         product = int(rack.products[hand.held])
         if self._held is None:
             taken = "right" if product == WANTED else "twin" if product == TWIN else "other"
-            self._held = self._noise.draw_held(scene.situation.perception, taken, len(rack.points(WANTED)), self._rng)
+            self._held = self._noise.draw_held(self._run, taken, len(rack.points(WANTED)), self._rng)
             self._held_since = now
         if hand.closer != self._held_closer:
             self._held_closer, self._held_since = hand.closer, now

@@ -15,7 +15,7 @@ import yaml
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.sightings import Decision, Verified
 
-VERSION = 2
+VERSION = 3
 SITUATIONS = ("plain", "twin", "absent")
 #: Where what perception speaks of is while a pack is held up.
 PLACES = ("held", "wanted", "other", "nothing")
@@ -45,9 +45,11 @@ class Verdicts:
 class PerceptionRun:
     """One run: seconds until *found* (None: never), verdicts after it while the product is clear and while it is
     covered, the standing error of its position and its spread from frame to frame (3,) metres in the optical frame.
+    ``differ``: what a near-duplicate differs from the product in.
     """
 
     situation: str
+    differ: str
     distance: float
     first_found: float | None
     clear: Verdicts
@@ -74,10 +76,12 @@ class HeldVerdict:
 class HeldRun:
     """One pack in the hand, frame by frame: from when it was ``taken`` on, and from when it was held ``closer`` on.
 
-    ``taken``: the *right* one, its *twin*, or any *other*; ``packs``: how many of the wanted product stood there.
+    ``taken``: the *right* one, its *twin*, or any *other*; ``packs``: how many of the wanted product stood there;
+    ``differ``: what its near-duplicate differs from it in.
     """
 
     situation: str
+    differ: str
     taken: str
     packs: int
     shown: tuple[HeldVerdict, ...]
@@ -127,18 +131,19 @@ class PerceptionNoise:
         fitting = [run for run in runs if abs(run.distance - distance) <= nearest + 1e-9]
         return fitting[int(rng.integers(len(fitting)))]
 
-    def draw_held(self, situation: str, taken: str, packs: int, rng: np.random.Generator) -> HeldRun:
-        """A run with such a pack in the hand, of the situation where it was measured there, and with one pack, or
-        several, of the wanted product on the shelf."""
+    def draw_held(self, shelf: PerceptionRun, taken: str, packs: int, rng: np.random.Generator) -> HeldRun:
+        """A run with such a pack in the hand, where it was measured of the situation of the run on the ``shelf`` and of
+        a near-duplicate that differs in the same, and with one pack, or several, of the wanted product there."""
         runs = [run for run in self.held if run.taken == taken]
-        runs = [run for run in runs if run.situation == situation] or runs
+        runs = [run for run in runs if run.situation == shelf.situation] or runs
+        runs = [run for run in runs if run.differ == shelf.differ] or runs
         runs = [run for run in runs if (run.packs > 1) == (packs > 1)] or runs
         return runs[int(rng.integers(len(runs)))]
 
 
 def _held_run(row: dict[str, Any]) -> HeldRun:
     shown, closer = (tuple(_held_verdict(code) for code in row[stage]) for stage in ("shown", "closer"))
-    return HeldRun(row["situation"], row["taken"], int(row["packs"]), shown, closer)
+    return HeldRun(row["situation"], row["differ"], row["taken"], int(row["packs"]), shown, closer)
 
 
 def _held_verdict(code: str) -> HeldVerdict:
@@ -167,6 +172,7 @@ def _runs(rows: list[dict[str, Any]], period: float) -> tuple[PerceptionRun, ...
     return tuple(
         PerceptionRun(
             situation=row["situation"],
+            differ=row["differ"],
             distance=float(row["distance"]),
             first_found=None if row["first_found"] is None else (row["first_found"] + 1) * period,
             clear=_verdicts(_clear(row), averages[row["situation"], "clear"]),

@@ -17,7 +17,7 @@ from shelfhelp_ros.catalogue.matching import (
     Verdict,
     Verification,
     both_log_odds,
-    looked_twice,
+    for_family,
     posterior,
     reference_similarity,
     shared_out,
@@ -251,7 +251,16 @@ def test_a_second_look_knows_the_family_too():
         for value in (np.inf, 6.0, -1.0)
     )
     assert no < plain < yes
-    assert looked_twice(np.float32([-3.0]), np.float32([6.0]))[0] < 0
+    assert for_family(np.float32([6.0, -6.0, np.inf]), np.float32([np.inf] * 3)).tolist() == [2.0, 0.0, 0.0]
+
+
+def test_what_speaks_for_a_family_prefers_none_of_it():
+    """Of two siblings one could be laid over the crop and the other not: that is no reason to name the one."""
+    embeddings, similarity, other = np.eye(1, 4, dtype=np.float32), np.float32([0.7]), np.float32([0.7])
+    for target, rival in (([6.0], [np.inf]), ([np.inf], [6.0]), ([6.0], [6.0])):
+        match = MATCHER.decide(embeddings, similarity, other, verification=seen(target, rival))
+        assert match.verdict is Verdict.AMBIGUOUS
+        assert match.probabilities[0] == pytest.approx(0.5, abs=0.05)
 
 
 @given(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -121,9 +122,16 @@ def test_what_was_measured_of_packs_in_the_hand() -> None:
     """Runs of every kind that can be taken; a run is played by the clock, and its last verdict lasts."""
     noise = PerceptionNoise.load()
     assert {run.taken for run in noise.held} == {"right", "twin", "other"}
-    for situation, taken in (("plain", "right"), ("twin", "right"), ("twin", "twin"), ("plain", "other")):
-        run = noise.draw_held(situation, taken, 1, rng(0))
-        assert (run.situation, run.taken) == (situation, taken)
+    cases = itertools.product(noise.runs, ("right", "twin", "other"), range(3))
+    for shelf, taken, seed in cases:
+        run = noise.draw_held(shelf, taken, 1, rng(seed))
+        assert run.taken == taken
+        alike = [
+            one
+            for one in noise.held
+            if (one.situation, one.differ, one.taken) == (shelf.situation, shelf.differ, taken)
+        ]
+        assert run in alike or not alike
         assert run.at(0.0, False) is run.shown[0]
         assert run.at(0.45, False) is run.shown[2]
         assert run.at(99.0, True) is run.closer[-1]

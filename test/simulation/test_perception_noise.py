@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from shelfhelp_ros.benchmark.perception_noise import CASE, main
+from shelfhelp_ros.benchmark.perception_noise import CASE, in_processes, main, runs_of
 from shelfhelp_ros.simulation.perception_noise import MEASURED, PerceptionNoise
 
 
@@ -44,3 +44,11 @@ def test_another_file_is_one_sentence(tmp_path: Path, content: str) -> None:
     assert done.exit_code == 2
     assert "holds no case 640x480 with 10 in view" in done.output
     assert not output.exists()
+
+
+def test_cases_run_side_by_side_and_repeat_themselves() -> None:
+    """A real run of a shelf, measured twice in processes of their own: the same row, with the seed that made it."""
+    one, again = in_processes(runs_of, [(None, 0, "plain", 0.5, 1)] * 2)
+    assert one == again
+    assert (one["seed"], one["situation"], one["differ"]) == (1, "plain", "")
+    assert sum(one["clear"].values()) > 10
