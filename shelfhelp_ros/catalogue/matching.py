@@ -248,8 +248,8 @@ def for_family(target: FloatArray, other: FloatArray) -> FloatArray:
     """What second looks add to the log odds that a crop is of the family of the target and its rival.
 
     A picture that agrees with a reference place by place is of its family, however little the encoder knew it: what
-    speaks for one of the two speaks for the family of both (up to a point: the encoder keeps a say), what speaks against
-    one does not speak against that.
+    speaks for one of the two speaks for the family of both (up to a point: the encoder keeps a say), what speaks
+    against one does not speak against that.
     """
     told = [np.where(np.isfinite(looked), looked, 0.0) for looked in (target, other)]
     return np.asarray(np.clip(np.maximum(*told), 0.0, _SPEAKS_FOR_FAMILY), np.float32)
