@@ -84,6 +84,9 @@ _BACK_AGAIN, _PUTS_BACK_WITHIN, _WENT = 0.4, 3.0, 0.1
 #: A hand within this of its goal, metres, may be there before its movement is over.
 _NEAR = 0.15
 
+#: Who walked or reached on is nearer by so much, metres.
+_NEARER = 0.1
+
 #: A hand that left the picture is followed once it is gone for so many seconds.
 _GONE = 0.8
 
@@ -140,7 +143,7 @@ class _Saying:
     One that ``fades`` tells of a place, and expires with the data of ``stamp_ns``. It waits until the person had time
     to act on the one before, unless it is ``soon``: then only until that one was spoken. A sentence of the same
     ``topic`` waits ``again_after`` seconds; ``pause`` is the time that the person needs for this one. A ``turn`` asks
-    for another view.
+    for another view; ``ahead`` are the metres to a product that a hand out of view is sent straight to.
     """
 
     text: str
@@ -152,6 +155,7 @@ class _Saying:
     soon: bool = False
     move: Move | None = None
     turn: bool = False
+    ahead: float | None = None
     urgency: Urgency = Urgency.NORMAL
 
 
@@ -255,6 +259,7 @@ class Guide:
             if not (np.isfinite(variances).all() and (variances <= self.settings.hand_spread**2).all()):
                 return
         self._hand = _Hand(xyz, stamp_ns, self._stopwatch.seconds)
+        self._hand_shown = True
         self._still.add(xyz, stamp_ns)
         self._framing.hand_seen()
 
@@ -356,6 +361,8 @@ class Guide:
         self._obstacle = ""
         self._last_place: npt.NDArray[np.float64] | None = None
         self._seen_at = -math.inf
+        self._hand_shown = False
+        self._ahead: float | None = None
         self._spoken: dict[str, float] = {}
         self._last_topic = ""
 
@@ -672,7 +679,17 @@ class Guide:
         if self._phase is Phase.CONTACT:
             return self._notice("contact", "contact") if settled >= self.settings.contact_settle else None
         view = self._view(now_ns)
-        return self._direction(view, view.move) if view is not None and view.move is not None else None
+        if view is None or view.move is None:
+            return None
+        return self._notice("hand_lost", "hand_lost") if self._gets_nowhere(view) else self._direction(view, view.move)
+
+    def _gets_nowhere(self, view: _View) -> bool:
+        """Whether the product was said to be straight ahead, and is as far away as before: the hand, which is not seen,
+        would show what is wrong. Who has not shown one in this search may have none that is followed, and is asked for
+        it once."""
+        if view.offset.reference != "camera" or self._ahead is None or view.offset.z < self._ahead - _NEARER:
+            return False
+        return self._hand_shown or "hand_lost" not in self._spoken
 
     def _without_hand(self, sighting: TargetSighting, awaited: float, asked: bool) -> _Saying | None:
         """That the hand, seen ``awaited`` seconds ago, is out of view; a turn first, if it went out by the product."""
@@ -802,6 +819,7 @@ class Guide:
             fades=True,
             move=move,
             turn=view.offset.reference == "camera" and move.axis != "z",
+            ahead=view.offset.z if reaching_unseen else None,
         )
 
     def _emit(self, saying: _Saying, now: float, now_ns: int) -> Instruction:
@@ -857,6 +875,8 @@ class Guide:
         lifted = self._grasp is not None and self._grasp.lifted
         self._asked_of_pack += saying.topic == "confirm" and (lifted or not self._asked_of_pack)
         self._trying = self._trying or saying.topic == "try"
+        if saying.move is not None or saying.topic == "hand_lost":
+            self._ahead = saying.ahead
         if saying.topic == "wrong":
             self._told_at = None if self._hand is None else self._hand.xyz
         if saying.topic == "scan":

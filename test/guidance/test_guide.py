@@ -390,6 +390,29 @@ def test_what_may_be_it_is_tried_and_looked_at_in_the_hand(driver):
     assert driver.phase is Phase.DONE
 
 
+@pytest.mark.parametrize(("shown", "asked"), [(True, 2), (False, 1)])
+def test_who_gets_no_nearer_is_asked_for_the_hand(driver, shown, asked):
+    """A product straight ahead, no hand in view, and nothing changes: the same words again and again help nobody. Who
+    never showed a hand may have none that is followed."""
+    if shown:
+        driver.watch(0.5, Decision.SEARCHING, hand=(0.3, 0.05, 0.3))
+        driver.watch(8.0, Decision.SEARCHING)
+    told = len(driver.texts)
+    driver.watch(30.0, at=(0.0, 0.0, 0.9))
+    words = driver.texts[told:]
+    assert words[0].startswith("It is straight ahead")
+    assert words[1] == PHRASES.say("hand_lost")
+    assert words[2] == words[0]
+    assert words[:4].count(words[1]) == asked
+
+
+def test_who_walks_on_is_told_to_go_on(driver):
+    """Nearer with every word: no reason to ask for anything."""
+    for step in range(100):
+        driver.watch(0.1, at=(0.0, 0.0, 1.9 - 0.01 * step))
+    assert PHRASES.say("hand_lost") not in driver.texts
+
+
 def test_what_may_be_it_and_is_not_ends_in_not_on_this_shelf(driver):
     """A lone product that was tried and refused is not tried again: the shelf is searched, and then said not to have
     it."""
