@@ -22,12 +22,14 @@ _DEEPER = 0.02
 #: A hand on its way has come to the shelf when it is this near to it in depth, metres: who feels for a pack goes on.
 _AT_SHELF = 0.1
 
-#: A pack in the hand may be the product from this probability on: that the product is seen on the shelf is then no sign
-#: of another, there may be more of it. Below, that it is seen at another place is no sign that it was taken.
+#: A pack in the hand may be the product from this probability on: that the product is seen on the shelf is then, and
+#: afterwards, no sign of another, there may be more of it. Below, that it is seen at another place is no sign that it
+#: was taken.
 _MAY_BE = 0.3
 
-#: With a second look that says yes it is the product from here on, where it has no look-alike.
-_LIKELY = 0.5
+#: With a second look that says yes it is the product from here on, where it has no look-alike on the shelf: one in the
+#: catalogue that is as likely leaves it a half.
+_LIKELY = 0.6
 
 #: One that was not sure enough to be named on the shelf has to be so likely in the hand, where no second look says yes.
 _CERTAIN = 0.8
@@ -102,6 +104,7 @@ class Grasp:
         self._times = 0
         self._hand_ns: int | None = None
         self._seen_ns: int | None = None
+        self._may_be = False
 
     @property
     def verdict(self) -> Verdict | None:
@@ -120,6 +123,7 @@ class Grasp:
         self._hand_ns = hand_ns
         if in_hand is not None:
             self._seen_ns = hand_ns
+            self._may_be = self._may_be or in_hand.probability >= _MAY_BE
         elif self._seen_ns is not None and 0 <= hand_ns - self._seen_ns < _SEEN_NS:
             return
         facings = self.known and self._sure(sighting)
@@ -142,11 +146,11 @@ class Grasp:
             return sign
         if in_hand is None:
             return self._of_places(sighting, hand, _SAME_PLACE)
-        if in_hand.probability >= _MAY_BE:
-            sign = self._of_places(sighting, hand, _SAME_FACING)
-            return None if sign in (_Sign.STILL_ON_SHELF, _Sign.RATHER_ON_SHELF) else sign
-        sign = self._of_places(sighting, hand, _SAME_PLACE)
-        return None if sign is _Sign.GONE_FROM_SHELF else sign
+        may_be = in_hand.probability >= _MAY_BE
+        sign = self._of_places(sighting, hand, _SAME_FACING if may_be else _SAME_PLACE)
+        if sign in (_Sign.STILL_ON_SHELF, _Sign.RATHER_ON_SHELF):
+            return None if may_be or self._may_be else sign
+        return sign if may_be or sign is not _Sign.GONE_FROM_SHELF else None
 
     def _in_hand(self, sighting: TargetSighting, hand: Vector) -> HeldPack | None:
         """The pack in the hand, where perception sees it."""

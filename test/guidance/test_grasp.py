@@ -125,7 +125,7 @@ def held(probability: float, verified: Verified = Verified.UNKNOWN) -> HeldPack:
     [
         (held(0.8), False, Verdict.CONFIRMED),
         (held(0.8, Verified.YES), True, Verdict.CONFIRMED),
-        (held(0.6, Verified.YES), False, Verdict.CONFIRMED),
+        (held(0.65, Verified.YES), False, Verdict.CONFIRMED),
         (held(0.6, Verified.YES), True, None),
         (held(0.4), True, None),
         (held(0.9, Verified.PENDING), False, None),
@@ -153,9 +153,21 @@ def test_a_facing_that_stays_is_no_sign_against_a_pack_that_may_be_it() -> None:
     assert verdict(sighting(stays, 1, held=held(0.5))) is None
 
 
+def test_the_hand_itself_is_no_sign_against_a_pack_that_may_be_it() -> None:
+    """A pack was half sure; then only the fingers are detected, which are not like the product, and its look-alike is
+    seen on the shelf. The right pack is not sent back for that; a second look that says no still counts."""
+    elsewhere = (0.2, 0.0, 0.72)
+    for last, expected in ((held(0.02), None), (held(0.02, Verified.NO), Verdict.REFUTED)):
+        grasp = Grasp(GuidanceSettings(), HOME, product((0.0, 0.0, 0.72), 1), True)
+        for look in range(20):
+            seen = held(0.41) if look < 6 else last
+            grasp.look(sighting(elsewhere, 2, 0.41, Decision.AMBIGUOUS, held=seen), LIFTED, look * 100_000_000)
+        assert grasp.verdict is expected
+
+
 @pytest.mark.parametrize(
     ("in_hand", "expected"),
-    [(held(0.75), None), (held(0.85), Verdict.CONFIRMED), (held(0.6, Verified.YES), Verdict.CONFIRMED)],
+    [(held(0.75), None), (held(0.85), Verdict.CONFIRMED), (held(0.65, Verified.YES), Verdict.CONFIRMED)],
 )
 def test_what_was_never_sure_has_to_be_surer_in_the_hand(in_hand: HeldPack, expected: Verdict | None) -> None:
     """A product that was only likely on the shelf, and has no look-alike there."""

@@ -66,7 +66,9 @@ class Oracle:
             self.hand_was_old |= self.elapsed - self.hand_seen[1] > FORGOTTEN / 1e9
 
     def see(self, frame: TargetSighting) -> None:
-        self.seen = [*self.seen[-40:], (frame, self.elapsed)]
+        if self.fresh(frame.stamp_ns, self.elapsed):
+            # One from the future, or the past, counts for nothing, though its time may come.
+            self.seen = [*self.seen[-40:], (frame, self.elapsed)]
         if is_sure(frame) and frame.product is not None and frame.product.position is not None:
             self.sure_places.append(frame.product.position.xyz)
         self.check(self.guide.on_sighting(frame, self.now_ns))
