@@ -27,7 +27,7 @@ class EvidenceSettings:
     refresh_candidate_s: float = 0.7
     refresh_held_s: float = 0.3
     forgetting: float = 0.8
-    break_similarity: float = 0.2
+    break_similarity: float = 0.5
 
 
 @dataclass

@@ -94,3 +94,12 @@ def test_a_different_product_replaces_the_old_one():
     evidence = looked()
     evidence.add(np.array([0, 1], np.float32), 0.5, EvidenceSettings())
     np.testing.assert_allclose(evidence.embedding, [0, 1])
+
+
+@pytest.mark.parametrize(("alike", "kept"), [(0.42, False), (0.62, True)])
+def test_a_neighbour_that_takes_over_a_track_does_not_inherit_its_looks(alike: float, kept: bool):
+    """Packs beside each other are somewhat alike; one pack from another side is more alike than that."""
+    evidence = looked()
+    look = np.array([alike, np.sqrt(1 - alike**2)], np.float32)
+    assert evidence.add(look, 0.1, EvidenceSettings()) is kept
+    assert (evidence.embedding[0] > 0.9) is np.bool_(kept)
