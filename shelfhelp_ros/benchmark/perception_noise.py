@@ -333,7 +333,7 @@ def main(output: Path, bench: Path | None, held: bool, latency_only: bool, shelv
     _write(output, {**facts, "runs": rows, **_measure_held(models)})
 
 
-def in_processes(measure: Callable[..., list[dict[str, Any]]], cases: Sequence[tuple[Any, ...]]) -> Rows:
+def in_processes(measure: Callable[..., Rows], cases: Sequence[tuple[Any, ...]]) -> Rows:
     """The rows of every case, in their order; as many cases at a time as there are cores."""
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         parts = [pool.submit(measure, *case) for case in cases]

@@ -51,10 +51,10 @@ class Candidates:
         self._refused = [*kept, _Refused(product.track_id, _xyz(product), now + self._forget, sure)]
         self._chosen = None
 
-    def refused(self, product: TrackedProduct, now: float) -> bool:
-        """Whether ``product`` was in the hand already, and was not it."""
+    def refused(self, product: TrackedProduct, now: float, surely: bool = False) -> bool:
+        """Whether ``product`` was in the hand already, and was not it, or could not be told unless ``surely``."""
         self._refused = [one for one in self._refused if one.until > now]
-        return any(_is(product, one) for one in self._refused)
+        return any(_is(product, one) and (one.sure or not surely) for one in self._refused)
 
     @property
     def compared(self) -> bool:

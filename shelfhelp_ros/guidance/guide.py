@@ -454,7 +454,7 @@ class Guide:
     def _absent_from(self, sighting: TargetSighting) -> bool:
         """Whether the product is not in this view: all that it might have been was in the hand, and was another one."""
         alone = sighting.product if sighting.decision is Decision.AMBIGUOUS and sighting.runner_up is None else None
-        tried = alone is not None and self._candidates.refused(alone, self._stopwatch.seconds)
+        tried = alone is not None and self._candidates.refused(alone, self._stopwatch.seconds, surely=True)
         return tried or sighting.decision is Decision.ABSENT
 
     def _cue(self, now_ns: int) -> Cue | None:
@@ -681,13 +681,14 @@ class Guide:
         view = self._view(now_ns)
         if view is None or view.move is None:
             return None
-        return self._notice("hand_lost", "hand_lost") if self._gets_nowhere(view) else self._direction(view, view.move)
+        nowhere = view.move.axis == "z" and self._gets_nowhere(view)
+        return self._notice("hand_lost", "hand_lost") if nowhere else self._direction(view, view.move)
 
     def _gets_nowhere(self, view: _View) -> bool:
         """Whether the product was said to be straight ahead, and is as far away as before: the hand, which is not seen,
         would show what is wrong. Who has not shown one in this search may have none that is followed, and is asked for
         it once."""
-        if view.offset.reference != "camera" or self._ahead is None or view.offset.z < self._ahead - _NEARER:
+        if view.offset.reference != "camera" or self._ahead is None or not view.offset.z >= self._ahead - _NEARER:
             return False
         return self._hand_shown or "hand_lost" not in self._spoken
 

@@ -413,6 +413,35 @@ def test_who_walks_on_is_told_to_go_on(driver):
     assert PHRASES.say("hand_lost") not in driver.texts
 
 
+def test_without_depth_nobody_is_said_to_get_no_nearer(driver):
+    """How far it is, and whether it comes nearer, is not known then."""
+    driver.watch(30.0, seen=product((0.0, 0.0, 1.0), depth=False))
+    assert PHRASES.say("hand_lost") not in driver.texts
+
+
+def test_a_turn_comes_before_the_hand(driver):
+    """Told to go straight ahead, the person turned away: first the turn back."""
+    driver.watch(2.0, at=(0.0, 0.0, 0.9))
+    told = len(driver.texts)
+    driver.watch(6.0, at=(0.5, 0.0, 0.9))
+    assert "right" in driver.texts[told]
+
+
+def test_what_could_not_be_told_is_not_called_absent(driver):
+    """A lone product that was tried, and could be neither confirmed nor refused: nobody says that it is not there."""
+    settings = GuidanceSettings(search_columns=1, search_rows=1)
+    driver = Driver(Guide(settings, PHRASES, WorstAxisFirst))
+    driver.start()
+    unsure = {"decision": Decision.AMBIGUOUS, "at": AT, "probability": 0.65}
+    driver.watch(3.0, hand=(0.1, 0.05, 0.2), **unsure)
+    driver.watch(6.0, hand=AT_IT, **unsure)
+    held = HeldPack(product(UP), 0.5, Verified.UNKNOWN)
+    driver.watch(14.0, hand=UP_HAND, held=held, **unsure)
+    assert any("cannot tell" in text for text in driver.texts)
+    driver.watch(12.0, hand=(0.1, 0.05, 0.2), **unsure)
+    assert PHRASES.say("absent", name=NAME) not in driver.texts
+
+
 def test_what_may_be_it_and_is_not_ends_in_not_on_this_shelf(driver):
     """A lone product that was tried and refused is not tried again: the shelf is searched, and then said not to have
     it."""
