@@ -31,10 +31,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Detections:
-    """Products found in one image: ``boxes`` N×4 source-image pixels, ``scores`` N in 0..1, best first."""
+    """Products found in one image: ``boxes`` N×4 source-image pixels, ``scores`` N in 0..1, best first; before all
+    others those ``clear`` ones that were seen to stand clear of the shelf."""
 
     boxes: FloatArray
     scores: FloatArray
+    clear: int = 0
 
     def __len__(self) -> int:
         return len(self.boxes)

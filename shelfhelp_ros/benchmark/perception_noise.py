@@ -36,7 +36,7 @@ from shelfhelp_ros.sightings import Decision, Frame, TargetSighting
 from shelfhelp_ros.simulation.camera import ShelfSettings, SimulatedShelf
 from shelfhelp_ros.simulation.hearing import Gesture
 from shelfhelp_ros.simulation.packs import draw_face
-from shelfhelp_ros.simulation.perception_noise import COVERED, SITUATIONS, VERSION
+from shelfhelp_ros.simulation.perception_noise import COVERED, SITUATIONS, STAGES, VERSION
 from shelfhelp_ros.simulation.products import Product, family_differences, make_products
 from shelfhelp_ros.simulation.scene import RenderedFrame
 
@@ -49,9 +49,10 @@ ENROLLED = 6
 #: The case of ``shelfhelp bench`` that a shelf at arm's length comes nearest to: picture size, products in view.
 CASE = ("640x480", 10)
 CLEARLY_VISIBLE = 0.8
-#: Packs that are taken: situation of the shelf, which pack, runs. Frames on the shelf, held up and held closer.
+#: Packs that are taken: situation of the shelf, which pack, runs. Frames on the shelf, held up, closer, at the top.
 HELD = (("twin", "right", 24), ("twin", "twin", 24), ("plain", "right", 20), ("plain", "other", 8))
-HELD_FRAMES = (3, 9, 7)
+HELD_FRAMES = (3, 9, 7, 20)
+_ASKED_FOR = (Gesture.TAKE, Gesture.CLOSER, Gesture.AT_TOP)
 HELD_DISTANCE = 0.7
 #: Shelves with one facing of most products, and with several, in turn.
 HELD_LAYOUTS = ("sparse", "normal")
@@ -104,7 +105,8 @@ def measure_run(situation: str, distance: float, seed: int, networks: _Networks)
 
 
 def measure_held(situation: str, taken: str, seed: int, networks: _Networks) -> dict[str, Any] | None:
-    """What is said, frame by frame, while a pack is held up and then closer; None when the shelf has no such pack."""
+    """What is said, frame by frame, while a pack is held up, closer, and at its top; None when the shelf has no such
+    pack."""
     layout = HELD_LAYOUTS[seed % len(HELD_LAYOUTS)]
     settings = ShelfSettings(seed=seed, distance=HELD_DISTANCE, products=20, motion="handheld", layout=layout)
     with SimulatedShelf(settings) as shelf, tempfile.TemporaryDirectory() as folder:
@@ -117,12 +119,12 @@ def measure_held(situation: str, taken: str, seed: int, networks: _Networks) -> 
             pipeline = Pipeline(networks.detector, networks.encoder, catalogue, verifier=networks.verifier)
             pipeline.set_target(catalogue.get(wanted.name).id)
             try:
-                shown, closer = _watch_held(shelf, pipeline, pack, wanted)
+                stages = _watch_held(shelf, pipeline, pack, wanted)
             finally:
                 pipeline.close()
         packs = sum(pack.product.id == wanted.id for pack in shelf.packs)
         facts = {"situation": situation, "differ": _differ(shelf, wanted), "taken": taken, "packs": packs}
-    return {**facts, "shown": shown, "closer": closer}
+    return {**facts, **dict(zip(STAGES, stages, strict=True))}
 
 
 def _differ(shelf: SimulatedShelf, wanted: Product) -> str:
@@ -142,15 +144,15 @@ def _pack_to_take(taken: str, wanted: Product, shelf: SimulatedShelf) -> int | N
     return None
 
 
-def _watch_held(shelf: SimulatedShelf, pipeline: Pipeline, pack: int, wanted: Product) -> tuple[list[str], list[str]]:
-    """After a look at the shelf the pack is held up, then held closer: one code a frame of either."""
-    codes: list[list[str]] = [[], [], []]
+def _watch_held(shelf: SimulatedShelf, pipeline: Pipeline, pack: int, wanted: Product) -> list[list[str]]:
+    """After a look at the shelf the pack is held up, closer, and at its top: one code a frame of each."""
+    codes: list[list[str]] = [[] for _ in HELD_FRAMES]
     moment = 0
     for stage, frames in enumerate(HELD_FRAMES):
         if stage == 1:
             shelf.take(pack)
         if stage:
-            shelf.gesture(Gesture.TAKE if stage == 1 else Gesture.CLOSER)
+            shelf.gesture(_ASKED_FOR[stage - 1])
         for _ in range(frames):
             moment += 1
             shelf.step(PERIOD_NS / 1e9)
@@ -159,7 +161,7 @@ def _watch_held(shelf: SimulatedShelf, pipeline: Pipeline, pack: int, wanted: Pr
             if sighting is not None:
                 hand = _code_of_hand(sighting, seen, pack, shelf.hand_position)
                 codes[stage].append(f"{_code(sighting, seen, pack, wanted)} {hand}")
-    return codes[1], codes[2]
+    return codes[1:]
 
 
 def _code(sighting: TargetSighting, seen: RenderedFrame, pack: int, wanted: Product) -> str:

@@ -59,11 +59,11 @@ _REPORT_SECONDS = 0.5
 #: What fades is left to the next picture when the voice has less than this to begin.
 _TO_BEGIN_NS = 50_000_000
 
-#: How a pack in the hand is looked at, one request after the other, until it can be told.
-_LOOKS = ("confirm.closer", "confirm.turn")
+#: How often it is asked to hold a pack otherwise, so that it can be told.
+_LOOKS = 2
 
-#: Seconds that it takes to take a pack and lift it, or to put it back.
-_TAKE, _PUT_BACK = 1.5, 1.5
+#: Seconds that it takes to take a pack and lift it, to put it back, or to hold it at its top.
+_TAKE, _PUT_BACK, _REGRIP = 1.5, 1.5, 1.5
 
 #: Seconds after its movement in which a hand that was told to take something has come to the shelf, or did not hear it.
 _COMES_WITHIN = 2.0
@@ -541,8 +541,8 @@ class Guide:
         grasp = self._grasp
         if self._comes and self._pacing.free(now - _COMES_WITHIN):
             return Cue.NOT_REACHED
-        asked = self._asked_of_pack > len(_LOOKS)
-        untold = asked and now >= self._spoken.get("confirm", now) + self.settings.confirm_every
+        asked = self._asked_of_pack > _LOOKS
+        untold = asked and self._pacing.free(now - self.settings.confirm_every)
         return Cue.REFUTED if grasp is None or grasp.verdict is Verdict.REFUTED or untold else None
 
     def _advance(self, cue: Cue, now: float) -> None:
@@ -761,10 +761,11 @@ class Guide:
         lifted = grasp is not None and grasp.lifted
         if lifted and not asked and now < self._lifted_at + settings.confirm_every:
             return None
-        key = _LOOKS[min(looks, len(_LOOKS) - 1)] if lifted and looks >= 0 else "confirm.lift"
+        key = grasp.otherwise[min(looks, _LOOKS - 1)] if grasp is not None and lifted and looks >= 0 else "lift"
         again = settings.confirm_every if lifted else settings.lift_again_after
-        pause = settings.reaction + (_TAKE if key == "confirm.lift" else 0.0)
-        return replace(self._notice(key, "confirm"), again_after=again, pause=pause)
+        pause = settings.reaction + {"lift": _TAKE, "top": _REGRIP}.get(key, 0.0)
+        again += _REGRIP if key == "top" else 0.0
+        return replace(self._notice(f"confirm.{key}", "confirm"), again_after=again, pause=pause)
 
     def _wrong_item(self, sighting: TargetSighting) -> _Saying | None:
         """That it is another one, and on which side of it the right one is, if that is seen; said once."""

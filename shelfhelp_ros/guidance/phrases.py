@@ -31,7 +31,7 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("pair.together", "pair.after", "take.two"), frozenset({"first", "second"})),
     "take.one": frozenset({"first"}),
     **{f"scan.{side}": frozenset() for side in _SIDES},
-    **dict.fromkeys(("confirm.lift", "confirm.turn", "confirm.closer"), frozenset()),
+    **dict.fromkeys(("confirm.lift", "confirm.turn", "confirm.closer", "confirm.top"), frozenset()),
     "confirm.untold": frozenset({"name"}),
     **{f"wrong.{side}": frozenset() for side in (*_SIDES, "unknown")},
     **dict.fromkeys(("blocked.hand", "blocked.obstacle", "blocked.reach"), frozenset()),

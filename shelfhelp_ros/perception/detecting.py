@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 
-from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.motion import Affine, move_boxes, still, then
 from shelfhelp_ros.sightings import Detections, Frame
 
@@ -23,8 +24,9 @@ class Detecting:
     ``waited`` tells whether the last one was.
     """
 
-    def __init__(self, detector: Detector, beside: Executor | None = None) -> None:
-        self._detector = detector
+    def __init__(self, detect: Callable[[Frame, float | None], Detections], beside: Executor | None = None) -> None:
+        """``detect`` finds the products in a frame, those that score more than a threshold."""
+        self._detect = detect
         self._beside = beside
         self.forget()
 
@@ -62,9 +64,9 @@ class Detecting:
     def _begin(self, frame: Frame, threshold: float | None) -> None:
         self._begun_ns, self._moved = frame.stamp_ns, still()
         if self._beside is not None:
-            self._running = self._beside.submit(self._detector.detect, frame.image, threshold)
+            self._running = self._beside.submit(self._detect, frame, threshold)
         else:
-            found = self._detector.detect(frame.image, threshold)
+            found = self._detect(frame, threshold)
             self._running = Future()
             self._running.set_result(found)
 
@@ -72,4 +74,4 @@ class Detecting:
         assert self._running is not None
         running, self._running = self._running, None
         found = running.result()
-        return Detections(move_boxes(found.boxes, self._moved), found.scores)
+        return replace(found, boxes=move_boxes(found.boxes, self._moved))

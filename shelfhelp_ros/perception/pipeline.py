@@ -20,14 +20,14 @@ from shelfhelp_ros.perception.detecting import Detecting
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
 from shelfhelp_ros.perception.evidence import Evidence, EvidenceSettings, choose_looks, look_weight, touches_border
-from shelfhelp_ros.perception.held import clear_of_shelf
+from shelfhelp_ros.perception.held import Shelf, clear_of_shelf, detect
 from shelfhelp_ros.perception.looking import Looking
 from shelfhelp_ros.perception.motion import Affine, CameraMotion, growth
 from shelfhelp_ros.perception.occlusion import DistanceMemory, Measured, OcclusionSettings
 from shelfhelp_ros.perception.second_look import SecondLooks, SecondLookSettings, SecondLookWorker
 from shelfhelp_ros.perception.target import Target
 from shelfhelp_ros.perception.tracker import Track, Tracker, TrackerSettings
-from shelfhelp_ros.perception.verifier import Verifier
+from shelfhelp_ros.perception.verifier import Surroundings, Verifier
 from shelfhelp_ros.perception.watch import TargetWatch, WatchSettings
 from shelfhelp_ros.sightings import (
     Decision,
@@ -92,7 +92,8 @@ class Pipeline:
         self._tracker = Tracker(self.settings.tracker)
         self._camera_motion = CameraMotion()
         self._beside = beside
-        self._detecting = Detecting(detector, beside)
+        self._shelf: Shelf | None = None
+        self._detecting = Detecting(self._detect_in, beside)
         self._looking = Looking(encoder, beside)
         self._distances = DistanceMemory(self.settings.occlusion)
         self._measured: dict[int, Measured | None] = {}
@@ -168,6 +169,7 @@ class Pipeline:
         with self._lock:
             self._tracker = Tracker(self.settings.tracker)
             self._camera_motion = CameraMotion()
+            self._shelf = None
             self._detecting.forget()
             self._looking.forget()
             self._distances = DistanceMemory(self.settings.occlusion)
@@ -211,6 +213,10 @@ class Pipeline:
         return self._detecting.update(
             frame, followed, self.settings.detection_interval_s, self.settings.score_threshold
         )
+
+    def _detect_in(self, frame: Frame, threshold: float | None) -> Detections:
+        """The products in one frame, by what was known of the shelf when that came."""
+        return detect(self.detector, frame, self._shelf, threshold)
 
     def _open_index(self) -> Index:
         encoder = self.encoder.card.sha256
@@ -287,7 +293,8 @@ class Pipeline:
                 across, down = (track.box[:2] + track.box[2:]) / 2
                 places[track.track_id] = float(across), float(down), distance
         seen = {track.track_id for track in tracks if track.detection is not None}
-        return clear_of_shelf(places) - (set(covered) - seen)
+        self._shelf = Shelf.of(places)
+        return clear_of_shelf(places, self._shelf) - (set(covered) - seen)
 
     def _part(
         self, tracks: list[Track], covered: Collection[int], detections: Detections, stamp_ns: int
@@ -461,10 +468,13 @@ class Pipeline:
         likely = match.ranked(self.matcher.thresholds.present)
         for row in sorted(likely, key=lambda row: tracks[row].track_id not in self._clear):
             track = tracks[row]
+            held = track.track_id in self._clear
             crop = crop_box(frame.image, track.box) if track.detection is not None else None
-            if crop is not None and looks.wants(track.track_id, max(crop.shape[:2]), frame.stamp_ns):
-                alike = self._index.best_products(embeddings[row], RIVALS, target.product_id)
-                looks.ask(track.track_id, crop, target.pictures, self.matcher.rivals(alike), frame.stamp_ns)
+            if crop is not None and looks.wants(track.track_id, max(crop.shape[:2]), frame.stamp_ns, held):
+                rivals = self.matcher.rivals(self._index.best_products(embeddings[row], RIVALS, target.product_id))
+                # The box about a pack in the hand often ends where the fingers, or a plain part of its front, begin.
+                around = Surroundings.of(frame.image, track.box) if held else None
+                looks.ask(track.track_id, crop, target.pictures, rivals, frame.stamp_ns, around)
                 return
 
 

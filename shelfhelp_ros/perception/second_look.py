@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from shelfhelp_ros.catalogue.matching import Verification
-from shelfhelp_ros.perception.verifier import SecondLook, Verifier, View
+from shelfhelp_ros.perception.verifier import SecondLook, Surroundings, Verifier, View
 from shelfhelp_ros.sightings import FloatArray, ImageArray, Verified
 
 Crops = Sequence[ImageArray]
@@ -26,11 +26,12 @@ Key = TypeVar("Key")
 @dataclass(frozen=True)
 class SecondLookSettings:
     """``deadline_s``: for how long an unanswered question holds back the words that it is found. A track is looked at
-    again when it has grown by ``growth``, and after ``again_s`` while nothing is settled; after ``recheck_s`` when one
-    look alone said no. ``looks``: how many are averaged."""
+    again when it has grown by ``growth``, and while nothing is settled after ``again_s``, or ``held_again_s`` when
+    somebody holds it up; after ``recheck_s`` when one look alone said no. ``looks``: how many are averaged."""
 
     deadline_s: float = 1.5
     again_s: float = 2.0
+    held_again_s: float = 0.7
     recheck_s: float = 0.3
     growth: float = 1.3
     looks: int = 3
@@ -39,13 +40,14 @@ class SecondLookSettings:
 @dataclass(frozen=True)
 class Question:
     """Is this crop (H×W×3 BGR) of a track the product on ``references``, and none of the catalogue's ``rivals``, the
-    likeliest of which comes first?"""
+    likeliest of which comes first? ``around``: what it was cut from, where the box may be too small."""
 
     target: object
     track_id: int
     crop: ImageArray
     references: tuple[ImageArray, ...]
     rivals: tuple[str, ...] = ()
+    around: Surroundings | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _make_room(cache: dict[Key, Any], kept: int) -> None:
 
 def answer(verifier: Verifier, references: References, question: Question, crop: View | None = None) -> Answer:
     """Look twice at one crop, with the target's references and with those of its rivals; ``crop`` if viewed before."""
-    crop = crop or View(question.crop)
+    crop = crop or View(question.crop, question.around)
     own = references.of_pictures(question.references)
     rivals = [references.of_product(rival) for rival in question.rivals]
     between = [verifier.between(crop, own, rival) for rival in rivals]
@@ -202,8 +204,12 @@ class _TrackLooks:
         return _mean(answer.between for answer in self.answers if rival is None or rival in answer.question.rivals)
 
     def all_told(self) -> float | None:
-        """What all of it says of the target; None when nothing could be told."""
-        told = [value for value in (self.target(), self.between()) if value is not None]
+        """What all of it says of the target; None when nothing could be told. However alike it looks, it is no likelier
+        than it is where its look-alike differs."""
+        between = self.between()
+        told = [value for value in (self.target(), between) if value is not None]
+        if between is not None and between < 0:
+            return min(between, sum(told))
         return sum(told) if told else None
 
 
@@ -245,15 +251,18 @@ class SecondLooks:
                 while len(looks.answers) > self.settings.looks:
                     looks.answers.popleft()
 
-    def wants(self, track_id: int, side: float, stamp_ns: int) -> bool:
-        """Whether a track, ``side`` pixels long, should be looked at now."""
+    def wants(self, track_id: int, side: float, stamp_ns: int, held: bool = False) -> bool:
+        """Whether a track, ``side`` pixels long, should be looked at now; ``held``: it stands clear of the shelf."""
         looks = self._tracks.get(track_id)
         if looks is None or stamp_ns < looks.asked_ns:
             return True
         if not looks.answers:
             return False
         settled = self.verified(track_id, stamp_ns) in (Verified.YES, Verified.NO) and len(looks.answers) > 1
-        again_s = self.settings.recheck_s if self._refuted_once(looks) else self.settings.again_s
+        # What hid the place where look-alikes differ may have gone from there.
+        settled = settled and not (held and self._contested(looks))
+        again_s = self.settings.held_again_s if held else self.settings.again_s
+        again_s = self.settings.recheck_s if self._refuted_once(looks) else again_s
         waited = stamp_ns - looks.asked_ns >= again_s * 1e9
         return side >= self.settings.growth * looks.side or (waited and not settled)
 
@@ -264,11 +273,12 @@ class SecondLooks:
         references: tuple[ImageArray, ...],
         rivals: tuple[str, ...],
         stamp_ns: int,
+        around: Surroundings | None = None,
     ) -> None:
-        """Have a track looked at."""
+        """Have a track looked at; see Question."""
         looks = self._tracks.setdefault(track_id, _TrackLooks(stamp_ns, stamp_ns, 0.0))
         looks.asked_ns, looks.side = stamp_ns, float(max(crop.shape[:2]))
-        self.worker.ask(Question(self._target, track_id, crop.copy(), references, rivals))
+        self.worker.ask(Question(self._target, track_id, crop.copy(), references, rivals, around))
 
     def verified(self, track_id: int, stamp_ns: int) -> Verified:
         """What is known of a track by now."""
@@ -284,6 +294,11 @@ class SecondLooks:
         if log_odds is None:
             return Verified.UNKNOWN
         return Verified.YES if log_odds >= self._yes else Verified.NO if log_odds <= self._no else Verified.UNKNOWN
+
+    def _contested(self, looks: _TrackLooks) -> bool:
+        """Whether it cannot be told by now from a look-alike that was named."""
+        between = looks.between()
+        return bool(looks.answers[-1].question.rivals) and (between is None or self._no < between < self._yes)
 
     def _refuted_once(self, looks: _TrackLooks) -> bool:
         """Whether one look alone said no: a glance at a pack that moves, or that fingers hide, may be wrong."""

@@ -20,7 +20,7 @@ from shelfhelp_ros.perception.local_features import Homography, LocalFeatures, o
 from shelfhelp_ros.sightings import FloatArray, ImageArray
 
 # The crop's frame, its cells and how far a cell may lie off the plane, in pixels; a crop is never enlarged.
-_LONGEST = 160
+_LONGEST = 320
 _CELL, _STEP, _SEARCH = 16, 8, 2
 _FEWEST = 3
 # References that differ by less, CIE Lab units, look the same from where the crop was taken.
@@ -28,6 +28,8 @@ _CONTRAST = 2.0
 # Where a picture has no contrast of its own, the light's cannot be told from it.
 _FLAT = 4.0
 _GAIN = (0.4, 1.6)
+# A cell that is so much farther from either reference than they are from each other shows neither: fingers, or glare.
+_NEITHER = 16.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ def tell_apart(
     """Compare a ``picture`` (H×W×3 BGR) with two references, by their features: ``place`` (3×3) maps pixels of the
     first one's image to the picture's, ``between`` those of the second one's to the first one's. None when too little
     of them is in the picture, or they do not differ there."""
+    shown = _part(picture, outline(first.size, place))
+    if shown is None:
+        return None
+    picture, corner = shown
+    place = np.array([[1.0, 0.0, -corner[0]], [0.0, 1.0, -corner[1]], [0.0, 0.0, 1.0]]) @ place
     scale = min(1.0, _LONGEST / max(picture.shape[:2]))
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
     place = np.diag([size[0] / picture.shape[1], size[1] / picture.shape[0], 1.0]) @ place
@@ -61,6 +68,18 @@ def tell_apart(
     seen = _colours(np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8))
     one, other = _colours(_laid(first, place, size)), _colours(_laid(second, place @ between, size))
     return _compare(_in_their_light(seen, one, other, valid), one, other, valid)
+
+
+def _part(picture: ImageArray, corners: FloatArray) -> tuple[ImageArray, tuple[int, int]] | None:
+    """What of a picture holds a reference whose corners (4×2) lie there, and where that begins; None when nothing."""
+    if not np.isfinite(corners).all():
+        return None
+    height, width = picture.shape[:2]
+    left, top = np.clip(np.floor(corners.min(axis=0)), 0, (width, height)).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)), 0, (width, height)).astype(int)
+    if right <= left or bottom <= top:
+        return None
+    return picture[top:bottom, left:right], (int(left), int(top))
 
 
 def _laid(reference: LocalFeatures, place: Homography, size: tuple[int, int]) -> ImageArray:
@@ -120,11 +139,12 @@ def _compare(seen: FloatArray, one: FloatArray, other: FloatArray, valid: npt.ND
             to_one, to_other = np.where(better, far_one, to_one), np.where(better, far_other, to_other)
     apart = _cells(((one - other) ** 2).sum(axis=2))[cells] / 4
     to_one, to_other = to_one[cells], to_other[cells]
-    if float(np.sqrt(np.percentile(apart, 95))) < _CONTRAST:
+    neither = np.minimum(to_one, to_other) > _NEITHER * apart
+    if float(np.sqrt(np.sort(apart)[-_FEWEST:].mean())) < _CONTRAST:
         return None
     energy = float(apart.sum())
     return Comparison(
-        side=float((to_other - to_one).sum() / (4 * energy)),
+        side=float((to_other - to_one)[~neither].sum() / (4 * energy)),
         spread=float(np.sqrt((apart * np.minimum(to_one, to_other)).sum())) / energy,
     )
 

@@ -85,14 +85,15 @@ class Tracker:
         return [self._snapshot(trail) for trail in self._trails]
 
     def part(self, track_ids: Collection[int], detections: Detections, stamp_ns: int) -> list[Track]:
-        """What was detected at these tracks in this frame is another thing, that stands before them: where it is not
-        about where they are, it begins a track of its own, and they stay at their places, unseen. Returns every live
-        track."""
+        """What was detected at these tracks in this frame is another thing, that stands before them: where it is clear
+        of the shelf, or not about where they are, it begins a track of its own, and they stay at their places, unseen.
+        Returns every live track."""
         for trail in list(self._trails):
             row, expected = trail.detection, trail.expected
             if trail.track_id not in track_ids or row is None or expected is None:
                 continue
-            if float(iou(expected.box[None], detections.boxes[row][None])[0, 0]) < _SAME_PLACE:
+            overlap = float(iou(expected.box[None], detections.boxes[row][None])[0, 0])
+            if row < detections.clear or overlap < _SAME_PLACE:
                 trail.filter, trail.detection, trail.hits = expected, None, trail.hits - 1
                 self._begin(detections, row, stamp_ns)
         return [self._snapshot(trail, detections) for trail in self._trails]

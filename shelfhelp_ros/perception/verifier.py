@@ -21,12 +21,13 @@ import numpy as np
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.models import default_model_folder
+from shelfhelp_ros.perception.encoder import crop_edges
 from shelfhelp_ros.perception.likeness import Likeness, compare, overlay
-from shelfhelp_ros.perception.local_features import Alignment, LocalFeatures, align
+from shelfhelp_ros.perception.local_features import Alignment, Homography, LocalFeatures, align
 from shelfhelp_ros.perception.telling_apart import Comparison, tell_apart
 from shelfhelp_ros.perception.text import Agreement, TextReader, Word, agreement
 from shelfhelp_ros.resources import PACKAGE
-from shelfhelp_ros.sightings import ImageArray
+from shelfhelp_ros.sightings import FloatArray, ImageArray
 
 CARD = "verifier.json"
 # What a second look can be made with; text: likeness and the words.
@@ -82,11 +83,34 @@ class VerifierCard:
         return card
 
 
-class View:
-    """One picture of a product (H×W×3 BGR) and what was found in it, each when first asked for. For one thread."""
+@dataclass(frozen=True)
+class Surroundings:
+    """The wider ``picture`` (H×W×3 BGR) that a crop was cut from, and the ``corner`` (x, y) of the crop in it."""
 
-    def __init__(self, image: ImageArray) -> None:
+    picture: ImageArray
+    corner: tuple[int, int]
+
+    @classmethod
+    def of(cls, image: ImageArray, box: FloatArray, margin: float = 0.5) -> Surroundings | None:
+        """A copy of what a ``box`` covers in a picture, with ``margin`` of its sides about it; None where that is
+        nothing."""
+        aside = margin * np.tile(box[2:] - box[:2], 2) * np.array([-1, -1, 1, 1], np.float32)
+        inner, outer = crop_edges(image, box), crop_edges(image, np.asarray(box + aside, np.float32))
+        if inner is None or outer is None:
+            return None
+        picture = image[outer[1] : outer[3], outer[0] : outer[2]].copy()
+        return cls(picture, (inner[0] - outer[0], inner[1] - outer[1]))
+
+
+class View:
+    """One picture of a product (H×W×3 BGR) and what was found in it, each when first asked for. For one thread.
+
+    ``around``: what it was cut from, where the cut may have left out some of the product.
+    """
+
+    def __init__(self, image: ImageArray, around: Surroundings | None = None) -> None:
         self.image = image
+        self.around = around or Surroundings(image, (0, 0))
         self._features: LocalFeatures | None = None
         self._words: tuple[Word, ...] | None = None
         self._places: WeakKeyDictionary[View, Alignment | None] = WeakKeyDictionary()
@@ -199,12 +223,19 @@ def compare_pair(crop: View, first: Sequence[View], second: Sequence[View]) -> C
         if not found:
             continue
         _, place = max(found, key=lambda one: one[0])
-        width, height = crop.features.size
-        to_picture = np.diag([crop.image.shape[1] / width, crop.image.shape[0] / height, 1.0])
-        compared = tell_apart(crop.image, to_picture @ place, one.features, other.features, between.homography)
+        compared = tell_apart(
+            crop.around.picture, _to_surroundings(crop) @ place, one.features, other.features, between.homography
+        )
         if compared is not None:
             return compared
     return None
+
+
+def _to_surroundings(crop: View) -> Homography:
+    """From pixels of a crop's features to those of what it was cut from (3×3)."""
+    width, height = crop.features.size
+    (x, y), shape = crop.around.corner, crop.image.shape
+    return np.array([[shape[1] / width, 0.0, x], [0.0, shape[0] / height, y], [0.0, 0.0, 1.0]])
 
 
 # Pixels of the shorter side as photographed, and local features.

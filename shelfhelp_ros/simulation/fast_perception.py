@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from shelfhelp_ros.sightings import Decision, HeldPack, Position, TargetSighting, TrackedProduct
+from shelfhelp_ros.simulation.hearing import Gesture
 from shelfhelp_ros.simulation.listeners import Hand
 from shelfhelp_ros.simulation.perception_noise import HeldRun, HeldVerdict, PerceptionNoise, PerceptionRun
 from shelfhelp_ros.simulation.racks import HALF_VIEW, TWIN, WANTED, Rack, Scene, Vector
@@ -25,8 +26,9 @@ Seen = tuple[Vector, int, Vector]
 
 #: Half the picture as tangents, less a margin for a product that is cut off.
 VIEW = HALF_VIEW - 0.05
-#: Half the width of a hand, metres; where a hand holds a pack, as a share of its height below the middle.
-_PALM, _GRIP = 0.045, 0.35
+#: Half the width of a hand, metres; where a hand holds a pack, as a share of its height below the middle, and at its
+#: top.
+_PALM, _GRIP, _TOP = 0.045, 0.35, -0.4
 #: How far the box about a pack is from its front, as the standard deviation of a logarithm: assumed.
 _SIZE_ERROR = 0.1
 #: A verdict holds until it is drawn anew, with this chance in the time (seconds) between two measured frames: errors
@@ -57,7 +59,8 @@ class Perception:
         self._view_at, self._view_since = np.full(2, np.inf), 0.0
         self._stretch = np.exp(_SIZE_ERROR * rng.standard_normal(2))
         self._held: HeldRun | None = None
-        self._held_since, self._held_closer = 0.0, False
+        self._held_since = 0.0
+        self._held_how: Gesture | None = None
         self._spread = math.log(noise.latency_p95 / noise.latency) / 1.645
 
     def latency(self) -> float:
@@ -111,18 +114,19 @@ class Perception:
     def _of_held(
         self, scene: Scene, rack: Rack, sees: Callable[[Vector], Vector], hand: Hand, now: float
     ) -> TargetSighting:
-        """What was measured of such a pack in the hand, by the time since it was taken or held closer."""
+        """What was measured of such a pack in the hand, by the time since it was taken or held otherwise."""
         assert hand.held is not None
         product = int(rack.products[hand.held])
         if self._held is None:
             taken = "right" if product == WANTED else "twin" if product == TWIN else "other"
             self._held = self._noise.draw_held(self._run, taken, len(rack.points(WANTED)), self._rng)
             self._held_since = now
-        if hand.closer != self._held_closer:
-            self._held_closer, self._held_since = hand.closer, now
-        said = self._held.at(now - self._held_since, hand.closer)
+        if hand.shows is not self._held_how:
+            self._held_how, self._held_since = hand.shows, now
+        said = self._held.at(now - self._held_since, hand.shows)
         shelf = rack.without(hand.held)
-        middle = sees(hand.position - np.array([0.0, _GRIP * 2 * float(rack.halves[hand.held, 1]), 0.0]))
+        grip = _TOP if hand.shows is Gesture.AT_TOP else _GRIP
+        middle = sees(hand.position - np.array([0.0, grip * 2 * float(rack.halves[hand.held, 1]), 0.0]))
         in_hand = middle, hand.held, self._size(rack, hand.held)
         on_shelf = self._visible(shelf, WANTED, sees) if said.place == "wanted" else self._decoy(shelf, sees)
         clear = self._clear(said, in_hand, sees(hand.position))

@@ -137,8 +137,8 @@ class _Stroke:
 class Hand:
     """The hand of a person: hears sentences, moves after a while, drifts, and is stopped by what it touches.
 
-    ``touched`` and ``held`` are indices of packs; ``lifted`` says that it went to where the camera sees it, with or
-    without a pack, and ``closer`` that it was asked to come closer there.
+    ``touched`` and ``held`` are indices of packs; ``shows`` is how it went to where the camera sees it, with or without
+    a pack: as Gesture SHOW_HAND, TAKE, CLOSER or AT_TOP; None while it did not.
     """
 
     def __init__(self, person: Person, position: Vector, rng: np.random.Generator) -> None:
@@ -147,7 +147,7 @@ class Hand:
         self.path = 0.0
         self.touched: int | None = None
         self.held: int | None = None
-        self.lifted = self.closer = False
+        self.shows: Gesture | None = None
         self._shown: Mapping[Gesture, Vector] = {}
         self._grip: Vector = self.position
         self._taking_from: float | None = None
@@ -163,7 +163,7 @@ class Hand:
     ) -> None:
         """A sentence sounds from ``begins`` to ``ends``; ``camera`` (3, 3) turns its frame into the world's.
 
-        ``shown``: where (3,) the hand goes that is to be shown, that shows a pack, and that shows it closer.
+        ``shown``: where (3,) the hand goes that is to be shown, that shows a pack, and that shows it otherwise.
         """
         self._shown = shown
         population, person = self.person.population, self.person
@@ -212,7 +212,8 @@ class Hand:
 
     def _go(self, gesture: Gesture, now: float) -> None:
         """Bring the hand to where the camera sees it."""
-        self.lifted, self.closer = gesture is not Gesture.SHOW_HAND, gesture is Gesture.CLOSER
+        if self.shows is not Gesture.AT_TOP or gesture is not Gesture.CLOSER:
+            self.shows = gesture
         shift = self._shown[gesture] + _SHOWING * self._rng.standard_normal(3) - self.position
         self._plan([np.asarray(shift)], now)
 
@@ -247,10 +248,10 @@ class Hand:
     def _obey(self, gesture: Gesture, axes: Vector, now: float) -> None:
         if gesture is Gesture.TAKE and self.held is None:
             self._reach_and_take((), axes, now)
-        elif gesture in (Gesture.TAKE, Gesture.CLOSER, Gesture.SHOW_HAND):
+        elif gesture in (Gesture.TAKE, Gesture.CLOSER, Gesture.AT_TOP, Gesture.SHOW_HAND):
             self._go(gesture, now)
         elif gesture is Gesture.PUT_BACK:
-            self._returning, self.lifted, self.closer = self.held is not None, False, False
+            self._returning, self.shows = self.held is not None, None
             self._plan([self._grip - self.position] if self.held is not None else [], now)
         elif gesture is Gesture.LOWER:
             self._plan([axes[:, 1] * _LOWERED], now)

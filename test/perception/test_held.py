@@ -6,7 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfhelp_ros.perception.held import clear_of_shelf
+from shelfhelp_ros.perception.held import Shelf
+from shelfhelp_ros.perception.held import clear_of_shelf as clear_of
+
+
+def clear_of_shelf(seen):
+    return clear_of(seen, Shelf.of(seen))
+
 
 FOCAL, MIDDLE = 530.0, np.array([320.0, 240.0])
 
