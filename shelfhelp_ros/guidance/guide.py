@@ -762,9 +762,8 @@ class Guide:
         if lifted and not asked and now < self._lifted_at + settings.confirm_every:
             return None
         key = grasp.otherwise[min(looks, _LOOKS - 1)] if grasp is not None and lifted and looks >= 0 else "lift"
-        again = settings.confirm_every if lifted else settings.lift_again_after
         pause = settings.reaction + {"lift": _TAKE, "top": _REGRIP}.get(key, 0.0)
-        again += _REGRIP if key == "top" else 0.0
+        again = settings.confirm_every + pause if lifted else settings.lift_again_after
         return replace(self._notice(f"confirm.{key}", "confirm"), again_after=again, pause=pause)
 
     def _wrong_item(self, sighting: TargetSighting) -> _Saying | None:

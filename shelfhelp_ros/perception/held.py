@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from shelfhelp_ros.geometry import overlap_of_smaller
+from shelfhelp_ros.geometry import BoxArray, area, overlap_of_smaller
 from shelfhelp_ros.perception.detector import Detector
+from shelfhelp_ros.perception.encoder import crop_box
 from shelfhelp_ros.sightings import Detections, FloatArray, Frame, ImageArray
 
 #: So much nearer than the shelf, metres, a thing is no product that merely stands in front of the others.
@@ -34,7 +35,11 @@ _GREY, _MARGIN = 128, 0.1
 #: What shares more than this of the smaller box with it is the same thing, or is behind it.
 _SAME = 0.5
 
+#: A box that it fills so much of shows it, and not what is behind; a box this much smaller than another shows a part.
+_FILLED, _LARGE_PART = 0.75, 0.4
+
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -85,37 +90,53 @@ def clear_of_shelf(seen: Mapping[int, tuple[float, float, float]], shelf: Shelf 
 
 
 def detect(detector: Detector, frame: Frame, shelf: Shelf | None, threshold: float | None) -> Detections:
-    """The products in a frame. What stands clear of the shelf is looked at once more, by itself: before all that is
-    behind it, it is easily taken for parts of other things."""
+    """The products in a frame. What stands clear of the shelf and was not seen as such is looked at once more, by
+    itself: before all that is behind it, it is easily taken for parts of other things."""
     whole = detector.detect(frame.image, threshold)
-    shown = None if shelf is None else clear_part(frame, shelf)
-    if shown is None:
-        return whole
-    picture, corner = shown
-    alone = detector.detect(picture, threshold)
-    boxes = np.asarray(alone.boxes + np.tile(np.array(corner, np.float32), 2), np.float32)
-    if not len(boxes):
-        return whole
-    kept = overlap_of_smaller(whole.boxes, boxes).max(axis=1, initial=0) <= _SAME
-    boxes, scores = (np.concatenate(both) for both in ((boxes, whole.boxes[kept]), (alone.scores, whole.scores[kept])))
-    return Detections(boxes, scores, clear=len(alone))
-
-
-def clear_part(frame: Frame, shelf: Shelf) -> tuple[ImageArray, tuple[int, int]] | None:
-    """The largest thing before the shelf, on grey, and where (x, y) in the frame its picture begins; None where there
-    is none of a pack's size."""
-    mask = _largest(_before(frame.depth, shelf, frame.image.shape[:2]))
+    mask = None if shelf is None else clear_part(frame, shelf)
     if mask is None:
-        return None
+        return whole
+    picture, corner = alone(frame.image, mask)
+    again = detector.detect(picture, threshold)
+    boxes = np.asarray(again.boxes + np.tile(np.array(corner, np.float32), 2), np.float32)
+    clear = np.array([_share(mask, box) >= _FILLED for box in whole.boxes], np.bool_)
+    known = (
+        (overlap_of_smaller(boxes, whole.boxes) > _SAME)
+        & clear
+        & (area(whole.boxes)[None, :] > _LARGE_PART * area(boxes)[:, None])
+    )
+    new = ~known.any(axis=1)
+    kept = ~(overlap_of_smaller(whole.boxes, boxes[new]) > _SAME).any(axis=1)
+    order = [*np.flatnonzero(kept & clear), *np.flatnonzero(kept & ~clear)]
+    return Detections(
+        np.concatenate([boxes[new], whole.boxes[order]]),
+        np.concatenate([again.scores[new], whole.scores[order]]),
+        clear=int(new.sum() + (kept & clear).sum()),
+    )
+
+
+def clear_part(frame: Frame, shelf: Shelf) -> Mask | None:
+    """The pixels (H×W) of the largest thing before the shelf; None where there is none of a pack's size."""
+    return _largest(_before(frame.depth, shelf, frame.image.shape[:2]))
+
+
+def alone(image: ImageArray, mask: Mask) -> tuple[ImageArray, tuple[int, int]]:
+    """What of a picture is in a mask, on grey, and where (x, y) in the picture that begins."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     height, width = rows[-1] - rows[0], columns[-1] - columns[0]
     top, left = max(0, int(rows[0] - _MARGIN * height)), max(0, int(columns[0] - _MARGIN * width))
     bottom, right = int(rows[-1] + _MARGIN * height) + 1, int(columns[-1] + _MARGIN * width) + 1
-    picture = np.where(mask[..., None], frame.image, np.uint8(_GREY))[top:bottom, left:right]
+    picture = np.where(mask[..., None], image, np.uint8(_GREY))[top:bottom, left:right]
     return np.ascontiguousarray(picture), (left, top)
 
 
-def _before(depth: FloatArray | None, shelf: Shelf, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+def _share(mask: Mask, box: BoxArray) -> float:
+    """How much of a box a mask fills."""
+    covered = crop_box(mask.astype(np.uint8), box)
+    return 0.0 if covered is None else float(covered.mean())
+
+
+def _before(depth: FloatArray | None, shelf: Shelf, shape: tuple[int, int]) -> Mask:
     """Which pixels of a colour image (``shape`` H, W) show something that is clear of the shelf."""
     if depth is None or depth.size == 0:
         return np.zeros(shape, np.bool_)
@@ -129,7 +150,7 @@ def _before(depth: FloatArray | None, shelf: Shelf, shape: tuple[int, int]) -> n
     return cv2.resize(before.astype(np.uint8), shape[::-1], interpolation=cv2.INTER_NEAREST).astype(np.bool_)
 
 
-def _largest(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_] | None:
+def _largest(mask: Mask) -> Mask | None:
     """The largest connected part of a mask; None where that is too small to be a pack that is shown."""
     count, labels, facts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
     if count < 2:

@@ -243,6 +243,28 @@ def test_a_pack_that_cannot_be_told_is_turned_and_brought_closer_then_put_back(d
     assert driver.texts[2:5] == ["Hold it closer to the camera.", "Turn its front to the camera.", rest]
 
 
+def test_a_pack_that_may_be_it_is_held_at_its_top(driver):
+    """Its front is seen and not enough of it: the fingers may hide where it differs. A turn would show its back."""
+    driver.take(20.0, decision=Decision.SEARCHING, held=HeldPack(product(UP, 9), 0.5, Verified.UNKNOWN))
+    assert driver.texts[3] == "Hold it at its top, so that I see its front."
+
+
+def test_look_alikes_are_held_at_the_top_first(driver):
+    """They differ in a line or a word, which closer fingers hide as well; then the camera may need it nearer."""
+    in_hand, beside = HeldPack(product(UP, 9), 0.5, Verified.YES), product((0.3, 0.05, 0.6), 2)
+    driver.take(20.0, decision=Decision.AMBIGUOUS, probability=0.5, held=in_hand, runner_up=beside)
+    closer = "Hold it closer to the camera."
+    assert driver.texts[2:4] == ["Hold it at its top, so that I see its front.", closer]
+
+
+def test_who_holds_it_otherwise_has_the_time_for_it(driver):
+    """To hold a pack at its top takes longer than to bring it closer: nothing is said, or given up, meanwhile."""
+    driver.take(30.0, decision=Decision.SEARCHING, held=HeldPack(product(UP, 9), 0.5, Verified.UNKNOWN))
+    said = {instruction.text.split(",")[0]: at for at, instruction in driver.said}
+    top, given_up = said["Hold it at its top"], said["I cannot tell whether this is Corn Flakes. Put it back"]
+    assert given_up - top > 1.5 + driver.guide.settings.confirm_every
+
+
 def test_a_slow_camera_is_enough_to_confirm(driver):
     """Three frames a second, each 200 ms old: between two of them nothing is fresh, and that is no sign against it."""
     driver.guide.settings = replace(driver.guide.settings, stale_after=0.8)
@@ -436,7 +458,7 @@ def test_what_could_not_be_told_is_not_called_absent(driver):
     driver.watch(3.0, hand=(0.1, 0.05, 0.2), **unsure)
     driver.watch(6.0, hand=AT_IT, **unsure)
     held = HeldPack(product(UP), 0.5, Verified.UNKNOWN)
-    driver.watch(14.0, hand=UP_HAND, held=held, **unsure)
+    driver.watch(17.0, hand=UP_HAND, held=held, **unsure)
     assert any("cannot tell" in text for text in driver.texts)
     driver.watch(12.0, hand=(0.1, 0.05, 0.2), **unsure)
     assert PHRASES.say("absent", name=NAME) not in driver.texts

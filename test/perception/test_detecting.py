@@ -37,7 +37,7 @@ def moved(pixels: float = 6.0) -> Affine:
 
 def begun(detector: Detector, beside: Executor) -> Detecting:
     """Products are known from frame 0."""
-    detecting = Detecting(detector, beside)
+    detecting = Detecting(lambda frame, threshold: detector.detect(frame.image, threshold), beside)
     if isinstance(beside, ByHand):
         detecting._beside = None
         detecting.update(frame(0), None, 0.1, None)

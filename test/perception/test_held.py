@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfhelp_ros.perception.held import Shelf
+from shelfhelp_ros.geometry import CameraModel, iou
+from shelfhelp_ros.perception.detector import Detector
+from shelfhelp_ros.perception.held import Shelf, alone, clear_part, detect
 from shelfhelp_ros.perception.held import clear_of_shelf as clear_of
+from shelfhelp_ros.sightings import Frame
 
 
 def clear_of_shelf(seen):
@@ -55,3 +61,65 @@ def test_a_shelf_that_is_seen_from_aside_is_no_nearer_at_one_end(turned: float, 
     assert clear_of_shelf(seen) == set()
     across, down, distance = seen[number]
     assert clear_of_shelf({**seen, 99: (across, down, distance - before)}) == {99}
+
+
+def before_a_shelf(box: tuple[int, int, int, int], size: tuple[int, int] = (480, 640)) -> Frame:
+    """A thing at 0.4 m in a box of the picture, left, top, right and bottom, before a shelf at 0.75 m."""
+    image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    depth = np.full((480, 640), 0.75, np.float32)
+    left, top, right, bottom = box
+    depth[top:bottom, left:right] = 0.4
+    camera = CameraModel(FOCAL, FOCAL, 320.0, 240.0, 640, 480)
+    return Frame(0, "camera", image, depth[:: 480 // size[0], :: 640 // size[1]], camera)
+
+
+FLAT = Shelf(0.0, 0.0, 1 / 0.75)
+
+
+@pytest.mark.parametrize("size", [(480, 640), (240, 320)])
+def test_what_is_clear_of_the_shelf_is_shown_alone(size: tuple[int, int]) -> None:
+    """On grey, with a tenth of it about it; the depth image may be the smaller one."""
+    frame = before_a_shelf((200, 100, 300, 340), size)
+    picture, (left, top) = alone(frame.image, clear_part(frame, FLAT))
+    assert (left, top) == pytest.approx((190, 76), abs=2)
+    assert picture.shape[:2] == pytest.approx((288, 120), abs=4)
+    inside = picture[102 - top : 338 - top, 202 - left : 298 - left]
+    assert (inside == frame.image[102:338, 202:298]).all()
+    assert (picture[:20] == 128).all()
+
+
+def test_what_is_no_pack_that_is_shown_is_not_looked_at() -> None:
+    """Too small, at the shelf, no depth, or none that can be used."""
+    frame = before_a_shelf((200, 100, 300, 340))
+    assert clear_part(before_a_shelf((200, 100, 240, 140)), FLAT) is None
+    assert clear_part(frame, Shelf(0.0, 0.0, 1 / 0.45)) is None
+    for depth in (None, np.zeros((0, 0), np.float32), np.full((480, 640), np.nan, np.float32)):
+        assert clear_part(replace(frame, depth=depth), FLAT) is None
+
+
+def test_a_pack_in_the_hand_is_found_before_the_shelf_behind_it() -> None:
+    """With what is behind it in the picture the detector takes it for parts of other things, or misses it; by itself
+    it is found. What stands aside of it on the shelf is found as ever."""
+    pytest.importorskip("mujoco", reason="needs the extra `simulation`: mujoco")
+    from shelfhelp_ros.simulation.camera import ShelfSettings, SimulatedShelf
+    from shelfhelp_ros.simulation.hearing import Gesture
+
+    detector = Detector.load(None, "cpu", 1)
+    overlaps, found, ever = [], [], []
+    with SimulatedShelf(ShelfSettings(seed=2071, distance=0.7, products=20)) as shelf:
+        for pack in np.argsort(-shelf.render().visibility)[:4]:
+            shelf.take(shelf.render().packs[int(pack)])
+            shelf.gesture(Gesture.TAKE)
+            shelf.step(2.0)
+            seen = shelf.render()
+            frame = Frame(0, "camera", seen.image, seen.depth, seen.camera)
+            row = seen.packs.index(shelf.held)
+            both = detect(detector, frame, Shelf(0.0, 0.0, 1 / 0.72), None)
+            whole = detector.detect(seen.image)
+            overlaps.append(float(iou(seen.boxes[row][None], both.boxes[: both.clear]).max(initial=0)))
+            found.append(len(both) - both.clear)
+            ever.append(len(whole))
+            shelf.put_back()
+    assert np.median(overlaps) > 0.6
+    assert min(overlaps) > 0.4
+    assert all(rest >= 0.5 * before for rest, before in zip(found, ever, strict=True))

@@ -166,6 +166,31 @@ def test_when_to_look_again(setting):
     assert not one.looks.wants(1, 40, 9 * SECOND)
 
 
+@pytest.mark.parametrize(("between", "again"), [(None, True), (0.2, True), (2.0, False)])
+def test_a_pack_in_the_hand_is_looked_at_until_it_is_told_from_its_look_alike(setting, between, again):
+    """It surely is one of the family: that settles it on the shelf. In the hand, fingers move away."""
+    one = setting(*[5.0] * 6, held_again_s=0.7)
+    one.verifier.between_rivals = [between] * 3
+    for look in range(3):
+        one.ask(rivals=("oats",), stamp_ns=look * SECOND)
+        one.answer(2)
+    assert one.looks.verified(1, 3 * SECOND) is Verified.YES
+    assert not one.looks.wants(1, 40, 9 * SECOND)
+    assert one.looks.wants(1, 40, 3 * SECOND, held=True) is again
+    assert not one.looks.wants(1, 40, 5 * SECOND // 2, held=True)
+
+
+def test_what_looks_like_its_look_alike_is_not_confirmed_for_its_likeness(setting):
+    """A sibling shares nearly all of the picture; where the two differ it says no."""
+    one = setting(*[6.0] * 4)
+    one.verifier.between_rivals = [-3.0, -3.0]
+    for look in range(2):
+        one.ask(rivals=("oats",), stamp_ns=look * SECOND)
+        one.answer(2)
+    assert one.looks.verified(1, 2 * SECOND) is Verified.NO
+    assert one.looks.refuted(1)
+
+
 def test_the_rival_counts_for_itself(setting):
     """What the look says of the sibling in the catalogue reaches the matcher as that sibling's evidence only."""
     one = setting(2.0, -4.0)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfhelp_ros.perception.telling_apart import Comparison, tell_apart
-from shelfhelp_ros.perception.verifier import Verifier, View, compare_pair
+from shelfhelp_ros.perception.verifier import Surroundings, Verifier, View, compare_pair
 from shelfhelp_ros.simulation.packs import draw_face, make_products
 
 
@@ -71,6 +71,57 @@ def test_what_does_not_differ_from_there_is_left_open():
     assert compare_pair(photographed(one.image, 120), [one], [View(one.image.copy())]) is None
     for one, other in families("quantity"):
         assert compare_pair(photographed(one.image, 60), [one], [other]) is None
+
+
+def with_quantities():
+    """Pairs of boxes on whose fronts different quantities are printed."""
+    return [pair for pair in families("quantity", most=40) if np.abs(difference(*pair)).any()][:4]
+
+
+def difference(one, other):
+    return one.image.astype(int) - cv2.resize(other.image, one.image.shape[1::-1]).astype(int)
+
+
+def test_a_printed_quantity_is_told_from_near():
+    """A line of small print on a pack that is held before the camera; from afar it is left open, see above."""
+    told = []
+    for one, other in with_quantities():
+        compared = [compare_pair(photographed(one.image, 250), *pair) for pair in (([one], [other]), ([other], [one]))]
+        assert all(c is None or sign * c.agreement > -0.1 for c, sign in zip(compared, (1, -1), strict=True))
+        told += [c is not None and abs(c.agreement) > 0.5 for c in compared]
+    assert sum(told) >= len(told) / 2
+
+
+def test_what_fingers_hide_says_nothing():
+    """Skin is as far from either print; the nearer of the two by chance is not what the pack is."""
+    for one, other in with_quantities():
+        crop = photographed(one.image, 250)
+        rows = np.abs(difference(one, other)).sum(axis=(1, 2)).nonzero()[0] * crop.image.shape[0] // one.image.shape[0]
+        crop.image[max(0, rows[0] - 12) : rows[-1] + 12] = (110, 140, 200)
+        compared = compare_pair(View(crop.image), [one], [other])
+        assert compared is None or abs(compared.agreement) < 0.2
+
+
+def test_a_box_that_cuts_the_pack_short_is_no_loss():
+    """The place is found by what is in the box; what differs may lie outside of it, in the picture about it."""
+    one, other = with_quantities()[0]
+    whole = photographed(one.image, 250)
+    half = np.ascontiguousarray(whole.image[: whole.image.shape[0] * 2 // 3])
+    assert compare_pair(View(half), [one], [other]) is None
+    around = compare_pair(View(half, Surroundings(whole.image, (0, 0))), [one], [other])
+    assert around is not None
+    assert around.agreement == pytest.approx(compare_pair(whole, [one], [other]).agreement, abs=0.3)
+
+
+def test_surroundings_know_where_the_box_begins():
+    """Half of its sides more about it, cut to the picture."""
+    image = np.random.default_rng(0).integers(0, 255, (100, 200, 3), np.uint8)
+    around = Surroundings.of(image, np.array([20, 10, 60, 90], np.float32))
+    x, y = around.corner
+    assert (x, y) == (20, 10)
+    assert around.picture.shape == (100, 80, 3)
+    assert (around.picture[y : y + 80, x : x + 40] == image[10:90, 20:60]).all()
+    assert Surroundings.of(image, np.array([300, 10, 320, 90], np.float32)) is None
 
 
 def test_a_crop_without_either_is_left_open():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -196,3 +198,19 @@ def test_a_product_that_fingers_hide_a_part_of_keeps_its_track():
     detected = seen(boxes)
     tracker.update(detected, 4 * FRAME_NS)
     assert [track.track_id for track in tracker.part({ids[1]}, detected, 4 * FRAME_NS)] == ids
+
+
+def test_what_is_known_to_be_clear_of_the_shelf_is_no_product_that_stands_there():
+    """A pack that is held up just where one stands, and as large: its place alone would not tell the two apart."""
+    tracker = Tracker()
+    boxes = shelf(3, 1)
+    for step in range(4):
+        tracks = tracker.update(seen(boxes), step * FRAME_NS)
+    behind = tracks[0].track_id
+    detected = replace(seen(boxes), clear=1)
+    tracker.update(detected, 4 * FRAME_NS)
+    tracks = tracker.part({behind}, detected, 4 * FRAME_NS)
+    held = next(track for track in tracks if track.detection == 0)
+    assert held.track_id not in {track.track_id for track in tracks if track.detection != 0}
+    assert held.track_id != behind
+    assert next(track for track in tracks if track.track_id == behind).detection is None

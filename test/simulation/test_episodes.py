@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from shelfhelp_ros.cli.main import cli
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.simulation.episodes import BASELINES, PLANNER, EpisodesSettings, run_episodes, summary
 from shelfhelp_ros.simulation.hearing import Gesture, movements_asked_for
 from shelfhelp_ros.simulation.listeners import POPULATIONS, Hand, Population, draw_person
@@ -18,6 +19,8 @@ from shelfhelp_ros.simulation.perception_noise import SITUATIONS as MEASURED_SIT
 from shelfhelp_ros.simulation.perception_noise import PerceptionNoise
 from shelfhelp_ros.simulation.racks import SITUATIONS, TWIN, WANTED, draw_scene
 
+#: Where a pack is held up, down and ahead in the optical frame, by how.
+HELD_UP = ((Gesture.TAKE, 0.1, 0.42), (Gesture.CLOSER, 0.1, 0.3), (Gesture.AT_TOP, -0.1, 0.36))
 EYE = np.eye(3)
 
 
@@ -55,25 +58,29 @@ def test_a_hand_goes_as_far_as_its_person_does() -> None:
     assert np.median(moved) == pytest.approx(0.19 * person.gains[0], rel=0.15)
 
 
-def test_a_pack_is_taken_held_closer_and_put_back() -> None:
-    """The pack in front of the hand comes along, stands in nobody's way, and is at its place again afterwards."""
+def test_a_pack_is_taken_held_closer_and_at_its_top_and_put_back() -> None:
+    """The pack in front of the hand comes along, stands in nobody's way, and is at its place again afterwards. Who
+    holds it at its top goes on doing so when it is to come closer."""
     person = draw_person(Population(misheard=0.0, pause=0.0, early=0.0), 0, 1)
     rack = draw_scene(SITUATIONS[0], rng(2)).rack
     hand = Hand(person, rack.points(WANTED)[0] - [0, 0, 0.05], rng(1))
-    shown = {Gesture.TAKE: np.array([0.0, 0.1, 0.42]), Gesture.CLOSER: np.array([0.0, 0.1, 0.3])}
+    shown = {gesture: np.array([0.0, y, z]) for gesture, y, z in HELD_UP}
     now = 0.0
-    for text, seconds in (("Take it and hold it up to the camera.", 5), ("Hold it closer to the camera.", 4)):
-        hand.hear(text, "confirm", EYE, now, now + 0.1, shown)
+    asked = [("confirm.lift", 5, Gesture.TAKE), ("confirm.closer", 4, Gesture.CLOSER)]
+    for key, seconds, how in [*asked, ("confirm.top", 4, Gesture.AT_TOP), ("confirm.closer", 4, Gesture.AT_TOP)]:
+        hand.hear(Phrases.load().say(key), "confirm", EYE, now, now + 0.1, shown)
         for _ in range(20 * seconds):
             now += 0.05
             hand.step(now, 0.05, rack)
         assert rack.products[hand.held] == WANTED
-        assert hand.position == pytest.approx(shown[Gesture.CLOSER if hand.closer else Gesture.TAKE], abs=0.2)
+        assert hand.shows is how
+    assert hand.position == pytest.approx(shown[Gesture.CLOSER], abs=0.2)
     hand.hear("That is not it. Put it back.", "wrong_item", EYE, now, now + 0.1, shown)
     for _ in range(100):
         now += 0.05
         hand.step(now, 0.05, rack)
     assert hand.held is None
+    assert hand.shows is None
     assert hand.position[2] > rack.points(WANTED)[0][2] - 0.15
 
 
@@ -90,7 +97,7 @@ def test_a_pack_is_taken_at_the_end_of_a_movement() -> None:
         for tick in range(120):
             hand.step(0.05 * (tick + 1), 0.05, rack)
         taken.append(None if hand.held is None else int(rack.products[hand.held]))
-        assert hand.lifted
+        assert hand.shows is Gesture.TAKE
     assert taken.count(WANTED) >= 18
 
 
@@ -103,7 +110,7 @@ def test_who_misses_the_end_of_a_sentence_takes_nothing() -> None:
     for tick in range(120):
         hand.step(0.05 * (tick + 1), 0.05, rack)
     assert hand.held is None
-    assert not hand.lifted
+    assert hand.shows is None
     assert rack.points(WANTED)[0][2] - hand.position[2] < 0.2
 
 
@@ -115,7 +122,7 @@ def test_an_empty_hand_takes_nothing() -> None:
     for tick in range(100):
         hand.step(0.05 * (tick + 1), 0.05, scene.rack)
     assert hand.held is None
-    assert hand.lifted
+    assert hand.shows is Gesture.TAKE
 
 
 def test_what_was_measured_of_packs_in_the_hand() -> None:
@@ -132,9 +139,10 @@ def test_what_was_measured_of_packs_in_the_hand() -> None:
             if (one.situation, one.differ, one.taken) == (shelf.situation, shelf.differ, taken)
         ]
         assert run in alike or not alike
-        assert run.at(0.0, False) is run.shown[0]
-        assert run.at(0.45, False) is run.shown[2]
-        assert run.at(99.0, True) is run.closer[-1]
+        assert run.at(0.0, None) is run.shown[0]
+        assert run.at(0.45, Gesture.TAKE) is run.shown[2]
+        assert run.at(99.0, Gesture.CLOSER) is run.closer[-1]
+        assert run.at(0.0, Gesture.AT_TOP) is run.top[0]
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)

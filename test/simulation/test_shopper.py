@@ -190,6 +190,29 @@ def test_a_pack_is_taken_shown_and_put_back(shelf: SimulatedShelf) -> None:
     assert after.boxes[after.packs.index(pack)] == pytest.approx(seen.boxes[seen.packs.index(pack)], abs=12)
 
 
+def test_a_pack_is_held_at_its_top(shelf: SimulatedShelf) -> None:
+    """Protects the look at the foot of a pack: the hand goes there after a while, and the pack stays where it was."""
+    seen = shelf.render()
+    pack = seen.packs[int(np.argmax(seen.visibility))]
+    shelf.take(pack)
+    shelf.hear(PHRASES.say("confirm.lift"), phase="confirm")
+    shelf.step(4.0)
+
+    def below_middle() -> float:
+        held = shelf.render()
+        return float((shelf.hand_position - held.positions[held.packs.index(pack)])[1])
+
+    height = shelf.packs[pack].product.height
+    assert below_middle() == pytest.approx(0.35 * height, abs=0.04)
+    shelf.hear(PHRASES.say("confirm.top"), phase="confirm")
+    shelf.step(1.0)
+    assert below_middle() > 0
+    shelf.step(3.0)
+    assert below_middle() == pytest.approx(-0.4 * height, abs=0.04)
+    shelf.put_back()
+    assert shelf.hand.position == pytest.approx(shelf.packs[pack].front - [0.0, 0.03, 0.35 * height], abs=0.02)
+
+
 def test_a_pack_is_taken_at_the_end_of_a_movement(shelf: SimulatedShelf) -> None:
     """Protects the sentence that sends the hand and asks for the pack at once: it feels its way over the last bit."""
     seen = shelf.render()
@@ -219,6 +242,7 @@ def test_what_the_hand_brushes_on_its_way_aside_is_not_taken(shelf: SimulatedShe
         (PHRASES.say("confirm.lift"), Gesture.TAKE),
         (PHRASES.say("confirm.turn"), Gesture.TURN),
         (PHRASES.say("confirm.closer"), Gesture.CLOSER),
+        (PHRASES.say("confirm.top"), Gesture.AT_TOP),
         (PHRASES.say("wrong.left"), Gesture.PUT_BACK),
         (PHRASES.say("wrong.unknown"), Gesture.PUT_BACK),
         (PHRASES.say("confirm.untold", name="Bran"), Gesture.PUT_BACK),
