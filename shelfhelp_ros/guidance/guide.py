@@ -68,6 +68,9 @@ _TAKE, _PUT_BACK, _REGRIP = 1.5, 1.5, 1.5
 #: Seconds after its movement in which a hand that was told to take something has come to the shelf, or did not hear it.
 _COMES_WITHIN = 2.0
 
+#: Seconds for which one that is being tried is waited for where it was seen: what is not surely it comes and goes.
+_TRIED_FOR = 6.0
+
 #: Seconds in which a view shows whether the product is in it, once the camera rests.
 _GLANCE = 1.0
 
@@ -692,6 +695,11 @@ class Guide:
             return False
         return self._hand_shown or "hand_lost" not in self._spoken
 
+    def _may_be_shown(self, topic: str) -> bool:
+        """Whether the hand may be asked for: after the topic was said, and once only in a search that has seen none."""
+        said, asked = self._spoken.get(topic), self._spoken.get("hand_lost", -math.inf)
+        return said is not None and asked < said and (self._hand_shown or math.isinf(asked))
+
     def _without_hand(self, sighting: TargetSighting, awaited: float, asked: bool) -> _Saying | None:
         """That the hand, seen ``awaited`` seconds ago, is out of view; a turn first, if it went out by the product."""
         turn = self._turn_after_hand(sighting)
@@ -727,7 +735,7 @@ class Guide:
         A product that was seen in it a moment ago is waited for.
         """
         settings = self.settings
-        if now - self._seen_at < settings.scan_every:
+        if now - self._seen_at < (_TRIED_FOR if self._trying else settings.scan_every):
             return None
         every = settings.absent_scan_every if self._absent_said else settings.scan_every
         since = now - self._spoken.get("scan", now - settled)
@@ -792,10 +800,12 @@ class Guide:
 
     def _ambiguous(self, sighting: TargetSighting) -> _Saying:
         """With a hand in view the likelier one is tried, or the only one that it may be; without, the person hears
-        which two there are."""
+        which two there are, and is asked for the hand."""
         closer = self._notice("ambiguous.closer", "ambiguous")
         if self._hand is not None and not self._trying and sighting.product is not None:
             return self._notice("ambiguous.try" if self._look_alikes else "ambiguous.try_it", "try")
+        if self._hand is None and self._may_be_shown("ambiguous"):
+            return self._notice("hand_lost", "hand_lost")
         if self._said_in_phase % 2:
             return closer
         return replace(closer, text=doubt(sighting, self.phrases), stamp_ns=sighting.stamp_ns, fades=True)

@@ -243,6 +243,30 @@ def test_a_pack_that_cannot_be_told_is_turned_and_brought_closer_then_put_back(d
     assert driver.texts[2:5] == ["Hold it closer to the camera.", "Turn its front to the camera.", rest]
 
 
+def test_who_shows_no_hand_is_asked_for_it_where_nothing_is_sure(driver):
+    """With a hand the product could be tried: "hold still" for ever would end nothing. It is said again and again in
+    short pieces, as perception wavers; a camera that nothing is carried with is not asked for a hand twice."""
+    for _ in range(12):
+        driver.watch(2.5, Decision.AMBIGUOUS, at=AT, probability=0.65)
+        driver.watch(1.0, Decision.SEARCHING)
+    assert driver.texts[1] == "I am not sure that this is Corn Flakes. Hold still."
+    assert driver.texts[2] == "I cannot see your hand. Hold it in front of the camera."
+    assert count(driver, "cannot see your hand") == 1
+    driver.watch(3.0, Decision.AMBIGUOUS, at=AT, probability=0.65, hand=(0.1, 0.05, 0.2))
+    assert count(driver, "It may be this one.") == 1
+
+
+def test_what_is_being_tried_is_waited_for(driver):
+    """It is not surely it, and comes and goes from picture to picture: nobody is sent away from it for that."""
+    hand = (0.1, 0.05, 0.2)
+    driver.watch(4.0, Decision.AMBIGUOUS, at=AT, probability=0.65, hand=hand)
+    assert count(driver, "It may be this one.") == 1
+    driver.watch(5.0, Decision.SEARCHING, hand=hand)
+    assert count(driver, "Turn slowly") == 0
+    driver.watch(4.0, Decision.SEARCHING, hand=hand)
+    assert count(driver, "Turn slowly") == 1
+
+
 def test_a_pack_that_may_be_it_is_held_at_its_top(driver):
     """Its front is seen and not enough of it: the fingers may hide where it differs. A turn would show its back."""
     driver.take(20.0, decision=Decision.SEARCHING, held=HeldPack(product(UP, 9), 0.5, Verified.UNKNOWN))
@@ -612,11 +636,12 @@ def test_lost_while_the_camera_turns_to_it_is_no_reason_to_turn_on(driver):
 
 
 def test_look_alikes_are_named_with_their_sides(driver):
-    """Which two, and where; then what to do about it."""
+    """Which two, and where; then what to do about it: a hand could try them, and from nearer they may be told."""
     bran = product((-0.2, 0.05, 0.6), "Bran Flakes")
-    driver.watch(20.0, Decision.AMBIGUOUS, at=AT, runner_up=bran)
+    driver.watch(40.0, Decision.AMBIGUOUS, at=AT, runner_up=bran)
     assert "Bran Flakes on the left and Corn Flakes on the right" in driver.texts[1]
-    assert driver.texts[2] == "I am still not sure. Move a little closer."
+    assert driver.texts[2] == "I cannot see your hand. Hold it in front of the camera."
+    assert "I am still not sure. Move a little closer." in driver.texts[3:5]
 
 
 # No picture

@@ -97,29 +97,44 @@ def test_what_is_no_pack_that_is_shown_is_not_looked_at() -> None:
         assert clear_part(replace(frame, depth=depth), FLAT) is None
 
 
-def test_a_pack_in_the_hand_is_found_before_the_shelf_behind_it() -> None:
-    """With what is behind it in the picture the detector takes it for parts of other things, or misses it; by itself
-    it is found. What stands aside of it on the shelf is found as ever."""
+@pytest.fixture(scope="module")
+def held_up() -> list[tuple[float, float, int, int]]:
+    """Packs that are held up before rendered shelves: how well the best box fits with one look and with both, and how
+    many products there are without and with the second."""
     pytest.importorskip("mujoco", reason="needs the extra `simulation`: mujoco")
     from shelfhelp_ros.simulation.camera import ShelfSettings, SimulatedShelf
     from shelfhelp_ros.simulation.hearing import Gesture
 
     detector = Detector.load(None, "cpu", 1)
-    overlaps, found, ever = [], [], []
-    with SimulatedShelf(ShelfSettings(seed=2071, distance=0.7, products=20)) as shelf:
-        for pack in np.argsort(-shelf.render().visibility)[:4]:
-            shelf.take(shelf.render().packs[int(pack)])
-            shelf.gesture(Gesture.TAKE)
-            shelf.step(2.0)
-            seen = shelf.render()
-            frame = Frame(0, "camera", seen.image, seen.depth, seen.camera)
-            row = seen.packs.index(shelf.held)
-            both = detect(detector, frame, Shelf(0.0, 0.0, 1 / 0.72), None)
-            whole = detector.detect(seen.image)
-            overlaps.append(float(iou(seen.boxes[row][None], both.boxes[: both.clear]).max(initial=0)))
-            found.append(len(both) - both.clear)
-            ever.append(len(whole))
-            shelf.put_back()
-    assert np.median(overlaps) > 0.6
-    assert min(overlaps) > 0.4
-    assert all(rest >= 0.5 * before for rest, before in zip(found, ever, strict=True))
+    found = []
+    for seed in (2058, 2071):
+        with SimulatedShelf(ShelfSettings(seed=seed, distance=0.7, products=20)) as rendered:
+            first = rendered.render()
+            for number in np.argsort(-first.visibility)[:3]:
+                rendered.take(first.packs[int(number)])
+                rendered.gesture(Gesture.TAKE)
+                rendered.step(2.0)
+                seen = rendered.render()
+                row = seen.packs.index(rendered.held)
+                middles = (seen.boxes[:, :2] + seen.boxes[:, 2:]) / 2
+                places = {i: (*map(float, middles[i]), float(xyz[2])) for i, xyz in enumerate(seen.positions)}
+                frame = Frame(0, "camera", seen.image, seen.depth, seen.camera)
+                once, both = detector.detect(seen.image), detect(detector, frame, Shelf.of(places), None)
+                fits = [
+                    float(iou(seen.boxes[row][None], boxes).max(initial=0))
+                    for boxes in (once.boxes, both.boxes[: both.clear])
+                ]
+                found.append((*fits, len(once), len(both)))
+                rendered.put_back()
+    return found
+
+
+def test_a_pack_in_the_hand_is_found_before_the_shelf_behind_it(held_up: list[tuple[float, float, int, int]]) -> None:
+    """With what is behind it in the picture the detector may take it for parts of other things; by itself it is more
+    often found, and known to be clear of the shelf. Where it was found, its box stays what it was."""
+    assert max(both - once for once, both, *_ in held_up) > 0.15
+    assert all(both >= once - 0.15 for once, both, *_ in held_up)
+
+
+def test_what_stands_on_the_shelf_is_found_as_ever(held_up: list[tuple[float, float, int, int]]) -> None:
+    assert all(len_both >= len_once - 2 for *_, len_once, len_both in held_up)
