@@ -50,7 +50,7 @@ ENROLLED = 6
 CASE = ("640x480", 10)
 CLEARLY_VISIBLE = 0.8
 #: Packs that are taken: situation of the shelf, which pack, runs. Frames on the shelf, held up, closer, at the top.
-HELD = (("twin", "right", 24), ("twin", "twin", 24), ("plain", "right", 20), ("plain", "other", 8))
+HELD = (("twin", "right", 40), ("twin", "twin", 40), ("plain", "right", 20), ("plain", "other", 8))
 HELD_FRAMES = (3, 9, 7, 20)
 _ASKED_FOR = (Gesture.TAKE, Gesture.CLOSER, Gesture.AT_TOP)
 HELD_DISTANCE = 0.7
