@@ -767,7 +767,7 @@ class Guide:
         grasp, settings = self._grasp, self.settings
         looks = self._asked_of_pack - 1
         lifted = grasp is not None and grasp.lifted
-        if lifted and not asked and now < self._lifted_at + settings.confirm_every:
+        if lifted and not asked and (looks >= _LOOKS or now < self._lifted_at + settings.confirm_every):
             return None
         key = grasp.otherwise[min(looks, _LOOKS - 1)] if grasp is not None and lifted and looks >= 0 else "lift"
         pause = settings.reaction + {"lift": _TAKE, "top": _REGRIP}.get(key, 0.0)

@@ -86,9 +86,8 @@ class Perception:
             return self._unseen(now)
         covered = wanted is not None and _covers(sees(hand.position), wanted[0])
         verdict = self._drawn(covered, seconds)
-        first = self._run.first_found
-        if self.found_at is None and verdict in ("found", "wrong") and (first is None or self._in_view < first):
-            verdict = "absent" if first is None else "searching"
+        if self.found_at is None and verdict != "absent" and self._in_view < self._run.searched:
+            verdict = "searching"
         if verdict == "absent" and min(self._in_view, now - self._view_since) < _ABSENT_AFTER:
             verdict = "searching"
         return self._said(verdict, wanted, decoy, now)

@@ -46,15 +46,16 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class PerceptionRun:
-    """One run: seconds until *found* (None: never), verdicts after it while the product is clear and while it is
+    """One run: seconds until anything was said of it, verdicts after that while the product is clear and while it is
     covered, the standing error of its position and its spread from frame to frame (3,) metres in the optical frame.
-    ``differ``: what a near-duplicate differs from the product in.
+    ``found``: whether it ever was; ``differ``: what a near-duplicate differs from the product in.
     """
 
     situation: str
     differ: str
     distance: float
-    first_found: float | None
+    found: bool
+    searched: float
     clear: Verdicts
     covered: Verdicts
     offset: npt.NDArray[np.float64]
@@ -117,7 +118,7 @@ class PerceptionNoise:
             if version != VERSION:
                 raise ShelfHelpError(f"{path} has version {version}, not {VERSION}; measure perception again")
             return cls(
-                _runs(rows, 1 / float(raw["frames_a_second"])),
+                _runs(rows, 1 / float(raw["frames_a_second"]), int(raw["frames_a_run"])),
                 tuple(_held_run(row) for row in raw["held"]),
                 float(raw["latency"]["median_ms"]) / 1e3,
                 float(raw["latency"]["p95_ms"]) / 1e3,
@@ -166,11 +167,16 @@ def _held_verdict(code: str) -> HeldVerdict:
     )
 
 
-def _runs(rows: list[dict[str, Any]], period: float) -> tuple[PerceptionRun, ...]:
+def _runs(rows: list[dict[str, Any]], period: float, frames: int) -> tuple[PerceptionRun, ...]:
+    waits = [_searched(row, frames) for row in rows]
+    rows = [{**row, "clear": _clear(row, frames)} for row in rows]
+    # The hand came before the product in hardly any run in which that was never found.
+    rows = [row if row["first_found"] is not None else {**row, "covered": row["clear"]} for row in rows]
+    kinds = {_kind(row) for row in rows}
     averages = {
-        (situation, view): _average([count(row) for row in rows if row["situation"] == situation])
-        for situation in SITUATIONS
-        for view, count in (("clear", _clear), ("covered", lambda row: row["covered"]))
+        (kind, view): _average([row[view] for row in rows if _kind(row) == kind])
+        for kind in kinds
+        for view in ("clear", "covered")
     }
     known = [row for row in rows if row["offset"] is not None]
     typical = [np.median([np.abs(row[key]) for row in known], axis=0) for key in ("offset", "jitter")]
@@ -179,22 +185,39 @@ def _runs(rows: list[dict[str, Any]], period: float) -> tuple[PerceptionRun, ...
             situation=row["situation"],
             differ=row["differ"],
             distance=float(row["distance"]),
-            first_found=None if row["first_found"] is None else (row["first_found"] + 1) * period,
-            clear=_verdicts(_clear(row), averages[row["situation"], "clear"]),
-            covered=_verdicts(row["covered"], averages[row["situation"], "covered"]),
+            found=row["first_found"] is not None,
+            searched=searched * period,
+            clear=_verdicts(row["clear"], averages[_kind(row), "clear"]),
+            covered=_verdicts(row["covered"], averages[_kind(row), "covered"]),
             offset=np.asarray(typical[0] if row["offset"] is None else row["offset"], np.float64),
             jitter=np.asarray(typical[1] if row["jitter"] is None else row["jitter"], np.float64),
         )
-        for row in rows
+        for row, searched in zip(rows, waits, strict=True)
     )
 
 
-def _clear(row: dict[str, Any]) -> dict[str, int]:
-    """Verdicts while nothing covered the product; one that is not there is never covered."""
+def _clear(row: dict[str, Any], frames: int) -> dict[str, int]:
+    """Verdicts while nothing covered the product; one that is not there is never covered, and one of which nothing was
+    ever said was searched for."""
     counts = Counter(row["clear"])
     if row["situation"] == "absent":
         counts.update(row["covered"])
-    return dict(counts)
+    return dict(counts) if counts or row["covered"] else {"searching": frames}
+
+
+def _kind(row: dict[str, Any]) -> tuple[str, bool]:
+    """Runs whose frames say something of one another's: of one situation, with the product found, or never found."""
+    return row["situation"], row["first_found"] is not None
+
+
+def _searched(row: dict[str, Any], frames: int) -> int:
+    """Frames until something was said of the product. Once it was, every frame is counted."""
+    if row["first_found"] is not None:
+        return 1 + int(row["first_found"])
+    if row["situation"] == "absent":
+        return 0
+    said = [int(count) for view in ("clear", "covered") for count in row[view].values()]
+    return 1 + max(0, frames - sum(said))
 
 
 def _average(counts: list[dict[str, int]]) -> dict[str, float]:

@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from shelfhelp_ros.cli.main import cli
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.guidance.phrases import Phrases
+from shelfhelp_ros.sightings import Decision
 from shelfhelp_ros.simulation.episodes import BASELINES, PLANNER, EpisodesSettings, run_episodes, summary
+from shelfhelp_ros.simulation.fast_perception import Perception
 from shelfhelp_ros.simulation.hearing import Gesture, movements_asked_for
 from shelfhelp_ros.simulation.listeners import POPULATIONS, Hand, Population, draw_person
 from shelfhelp_ros.simulation.perception_noise import SITUATIONS as MEASURED_SITUATIONS
@@ -143,6 +145,32 @@ def test_what_was_measured_of_packs_in_the_hand() -> None:
         assert run.at(0.45, Gesture.TAKE) is run.shown[2]
         assert run.at(99.0, Gesture.CLOSER) is run.closer[-1]
         assert run.at(0.0, Gesture.AT_TOP) is run.top[0]
+
+
+def test_what_was_never_found_is_not_found_in_a_search() -> None:
+    """Of a product that was only likely in a measured run other runs' certainty is not borrowed; nor is one called
+    absent that stood in view. What was said of it only after a while is said after that while."""
+    noise = PerceptionNoise.load()
+    never = [run for run in noise.runs if not run.found and run.situation == "plain"]
+    assert never
+    for run in never:
+        verdicts = {name for view in (run.clear, run.covered) for name in view.names}
+        assert verdicts.isdisjoint({"found", "wrong", "absent"})
+        assert run.searched > 0
+    scene = draw_scene(next(one for one in SITUATIONS if one.perception == "plain"), rng(1))
+    hand = Hand(draw_person(POPULATIONS["fitted"], 0, 1), scene.hand, rng(1))
+    run = max(never, key=lambda run: run.clear.shares[run.clear.names.index("unsure")])
+    perception = Perception(noise, run, rng(4))
+    said = [
+        perception.sight(
+            scene, scene.rack, lambda point: point - np.array([0, 0, -0.05]), np.zeros(2), hand, 0.1 * step
+        )
+        for step in range(80)
+    ]
+    wait = round(run.searched / 0.1)
+    assert {one.decision for one in said[: wait - 1]} == {Decision.SEARCHING}
+    assert Decision.AMBIGUOUS in {one.decision for one in said[wait + 1 :]}
+    assert {one.decision for one in said} <= {Decision.SEARCHING, Decision.AMBIGUOUS}
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
