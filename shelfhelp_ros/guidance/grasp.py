@@ -152,13 +152,11 @@ class Grasp:
         sign = None if in_hand is None else self._of_itself(in_hand)
         if sign is not None:
             return sign
-        if in_hand is None:
-            return self._of_places(sighting, hand, _SAME_PLACE)
-        may_be = in_hand.probability >= _MAY_BE
+        may_be = in_hand is not None and in_hand.probability >= _MAY_BE
         sign = self._of_places(sighting, hand, _SAME_FACING if may_be else _SAME_PLACE)
-        if sign in (_Sign.STILL_ON_SHELF, _Sign.RATHER_ON_SHELF):
-            return None if may_be or self._may_be else sign
-        return sign if may_be or sign is not _Sign.GONE_FROM_SHELF else None
+        if sign is _Sign.RATHER_ON_SHELF or (sign is _Sign.STILL_ON_SHELF and in_hand is not None):
+            return None if self._may_be else sign
+        return sign if may_be or in_hand is None or sign is not _Sign.GONE_FROM_SHELF else None
 
     def _in_hand(self, sighting: TargetSighting, hand: Vector) -> HeldPack | None:
         """The pack in the hand, where perception sees it."""

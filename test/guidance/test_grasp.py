@@ -165,6 +165,16 @@ def test_the_hand_itself_is_no_sign_against_a_pack_that_may_be_it() -> None:
         assert grasp.verdict is expected
 
 
+def test_what_is_seen_on_the_shelf_is_no_sign_against_a_pack_that_is_not_seen_for_a_while() -> None:
+    """A pack was half sure, and then is not detected at all; of two look-alikes the other one is called the likelier.
+    Refused for that, the right one would be put back, and the other taken for it by comparison."""
+    grasp = Grasp(GuidanceSettings(), HOME, product((0.0, 0.0, 0.72), 1), True)
+    for look in range(60):
+        seen = held(0.48) if look < 6 else None
+        grasp.look(sighting((0.2, 0.0, 0.72), 2, 0.5, Decision.AMBIGUOUS, held=seen), LIFTED, look * 100_000_000)
+    assert grasp.verdict is None
+
+
 @pytest.mark.parametrize(
     ("in_hand", "expected"),
     [(held(0.75), None), (held(0.85), Verdict.CONFIRMED), (held(0.65, Verified.YES), Verdict.CONFIRMED)],
