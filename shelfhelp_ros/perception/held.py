@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -89,11 +91,16 @@ def clear_of_shelf(seen: Mapping[int, tuple[float, float, float]], shelf: Shelf 
     return {track_id for track_id, one in zip(seen, clear, strict=True) if one}
 
 
-def detect(detector: Detector, frame: Frame, shelf: Shelf | None, threshold: float | None) -> Detections:
+def detect(
+    detector: Detector, frame: Frame, shelf: Shelf | None, threshold: float | None, most_s: float = math.inf
+) -> Detections:
     """The products in a frame. What stands clear of the shelf and was not seen as such is looked at once more, by
-    itself: before all that is behind it, it is easily taken for parts of other things."""
+    itself: before all that is behind it, it is easily taken for parts of other things. Where one look took more than
+    ``most_s`` seconds there is no time for another."""
+    begun = time.perf_counter()
     whole = detector.detect(frame.image, threshold)
-    mask = None if shelf is None else clear_part(frame, shelf)
+    late = time.perf_counter() - begun > most_s
+    mask = None if shelf is None or late else clear_part(frame, shelf)
     if mask is None:
         return whole
     picture, corner = alone(frame.image, mask)

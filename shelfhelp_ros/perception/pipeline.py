@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -45,6 +46,8 @@ from shelfhelp_ros.sightings import (
 
 # A camera that moves by more than this share of the picture brings products into view that nobody has seen yet.
 _SMALL = 0.1
+# On a live stream one look at what is clear of the shelf more is made where the first took no longer than this.
+_ROOM_FOR_ANOTHER_LOOK_S = 0.12
 
 
 @dataclass(frozen=True)
@@ -216,7 +219,8 @@ class Pipeline:
 
     def _detect_in(self, frame: Frame, threshold: float | None) -> Detections:
         """The products in one frame, by what was known of the shelf when that came."""
-        return detect(self.detector, frame, self._shelf, threshold)
+        most_s = math.inf if self._beside is None else _ROOM_FOR_ANOTHER_LOOK_S
+        return detect(self.detector, frame, self._shelf, threshold, most_s)
 
     def _open_index(self) -> Index:
         encoder = self.encoder.card.sha256

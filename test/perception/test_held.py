@@ -138,3 +138,11 @@ def test_a_pack_in_the_hand_is_found_before_the_shelf_behind_it(held_up: list[tu
 
 def test_what_stands_on_the_shelf_is_found_as_ever(held_up: list[tuple[float, float, int, int]]) -> None:
     assert all(len_both >= len_once - 2 for *_, len_once, len_both in held_up)
+
+
+def test_where_one_look_takes_long_there_is_no_other() -> None:
+    """A busy machine would fall behind the camera: then the picture is looked at once, as ever."""
+    detector = Detector.load(None, "cpu", 1)
+    frame = before_a_shelf((200, 100, 300, 340))
+    assert detect(detector, frame, FLAT, None, most_s=0.0).clear == 0
+    assert len(detect(detector, frame, FLAT, None, most_s=0.0)) == len(detector.detect(frame.image))
