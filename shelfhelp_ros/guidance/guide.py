@@ -689,16 +689,15 @@ class Guide:
 
     def _gets_nowhere(self, view: _View) -> bool:
         """Whether the product was said to be straight ahead, and is as far away as before: the hand, which is not seen,
-        would show what is wrong. Who has not shown one in this search may have none that is followed, and is asked for
-        it once."""
+        would show what is wrong."""
         if view.offset.reference != "camera" or self._ahead is None or not view.offset.z >= self._ahead - _NEARER:
             return False
-        return self._hand_shown or "hand_lost" not in self._spoken
+        return self._may_ask_for_hand
 
-    def _may_be_shown(self, topic: str) -> bool:
-        """Whether the hand may be asked for: after the topic was said, and once only in a search that has seen none."""
-        said, asked = self._spoken.get(topic), self._spoken.get("hand_lost", -math.inf)
-        return said is not None and asked < said and (self._hand_shown or math.isinf(asked))
+    @property
+    def _may_ask_for_hand(self) -> bool:
+        """Who has not shown one in this search may have none that is followed, and is asked for it once."""
+        return self._hand_shown or "hand_lost" not in self._spoken
 
     def _without_hand(self, sighting: TargetSighting, awaited: float, asked: bool) -> _Saying | None:
         """That the hand, seen ``awaited`` seconds ago, is out of view; a turn first, if it went out by the product."""
@@ -804,7 +803,8 @@ class Guide:
         closer = self._notice("ambiguous.closer", "ambiguous")
         if self._hand is not None and not self._trying and sighting.product is not None:
             return self._notice("ambiguous.try" if self._look_alikes else "ambiguous.try_it", "try")
-        if self._hand is None and self._may_be_shown("ambiguous"):
+        asked_since = self._spoken.get("hand_lost", -math.inf) >= self._spoken.get("ambiguous", -math.inf)
+        if self._hand is None and not asked_since and self._may_ask_for_hand:
             return self._notice("hand_lost", "hand_lost")
         if self._said_in_phase % 2:
             return closer

@@ -473,35 +473,37 @@ def test_a_turn_comes_before_the_hand(driver):
     assert "right" in driver.texts[told]
 
 
-def test_what_could_not_be_told_is_not_called_absent(driver):
-    """A lone product that was tried, and could be neither confirmed nor refused: nobody says that it is not there."""
-    settings = GuidanceSettings(search_columns=1, search_rows=1)
-    driver = Driver(Guide(settings, PHRASES, WorstAxisFirst))
+UNSURE = {"decision": Decision.AMBIGUOUS, "at": AT, "probability": 0.65}
+
+
+def trying_on_one_view():
+    """A search with one view to look at, whose hand is at a lone product that may be it."""
+    driver = Driver(Guide(GuidanceSettings(search_columns=1, search_rows=1), PHRASES, WorstAxisFirst))
     driver.start()
-    unsure = {"decision": Decision.AMBIGUOUS, "at": AT, "probability": 0.65}
-    driver.watch(3.0, hand=(0.1, 0.05, 0.2), **unsure)
-    driver.watch(6.0, hand=AT_IT, **unsure)
+    driver.watch(3.0, hand=(0.1, 0.05, 0.2), **UNSURE)
+    driver.watch(6.0, hand=AT_IT, **UNSURE)
+    return driver
+
+
+def test_what_could_not_be_told_is_not_called_absent():
+    """A lone product that was tried, and could be neither confirmed nor refused: nobody says that it is not there."""
+    driver = trying_on_one_view()
     held = HeldPack(product(UP), 0.5, Verified.UNKNOWN)
-    driver.watch(17.0, hand=UP_HAND, held=held, **unsure)
+    driver.watch(17.0, hand=UP_HAND, held=held, **UNSURE)
     assert any("cannot tell" in text for text in driver.texts)
-    driver.watch(12.0, hand=(0.1, 0.05, 0.2), **unsure)
+    driver.watch(12.0, hand=(0.1, 0.05, 0.2), **UNSURE)
     assert PHRASES.say("absent", name=NAME) not in driver.texts
 
 
-def test_what_may_be_it_and_is_not_ends_in_not_on_this_shelf(driver):
+def test_what_may_be_it_and_is_not_ends_in_not_on_this_shelf():
     """A lone product that was tried and refused is not tried again: the shelf is searched, and then said not to have
     it."""
-    settings = GuidanceSettings(search_columns=1, search_rows=1)
-    driver = Driver(Guide(settings, PHRASES, WorstAxisFirst))
-    driver.start()
-    unsure = {"decision": Decision.AMBIGUOUS, "at": AT, "probability": 0.65}
-    driver.watch(3.0, hand=(0.1, 0.05, 0.2), **unsure)
-    driver.watch(6.0, hand=AT_IT, **unsure)
+    driver = trying_on_one_view()
     held = HeldPack(product(UP), 0.05, Verified.NO)
-    driver.watch(4.0, hand=UP_HAND, held=held, **unsure)
+    driver.watch(4.0, hand=UP_HAND, held=held, **UNSURE)
     assert driver.phase is Phase.WRONG_ITEM
     told = len(driver.texts)
-    driver.watch(10.0, hand=(0.1, 0.05, 0.2), **unsure)
+    driver.watch(10.0, hand=(0.1, 0.05, 0.2), **UNSURE)
     assert driver.texts[told:] == [PHRASES.say("absent", name=NAME)]
 
 
