@@ -428,8 +428,10 @@ class Guide:
 
     def _takeable(self, sighting: TargetSighting) -> bool:
         """Whether the product is known well enough to be taken without another look at it before the hand."""
-        settled = sighting.verified not in (Verified.PENDING, Verified.NO) and not self._trying and not self._careful
-        return settled and self._sure(sighting)
+        if self._careful:
+            return False
+        settled = sighting.verified not in (Verified.PENDING, Verified.NO)
+        return self._trying or (settled and self._sure(sighting))
 
     def _sure(self, sighting: TargetSighting) -> bool:
         """Whether the product is found with the probability that a confirmation needs."""
@@ -586,14 +588,18 @@ class Guide:
             self._rest_at = _Rest(rest.offset, rest.since_ns, hand.stamp_ns, rest.many + 1)
             rests = abs(hand.stamp_ns - rest.since_ns) >= _RESTS_NS
             if rests and rest.many + 1 >= self.settings.contact_frames:
-                known = self._sure(sighting) and sighting.verified is not Verified.PENDING
-                # Whoever got a wrong one was led badly: that the product is gone is then no sign that it was taken.
-                known = known and not self._careful
-                compared, doubted = self._candidates.compared, self._trying and self._look_alikes
-                unsure = self._trying and not doubted
-                self._grasp = Grasp(self.settings, hand.xyz, goal, doubted, compared, known, unsure=unsure)
+                self._grasp = self._grasp_of(sighting, goal, hand.xyz)
                 self._asked_of_pack = 0
                 self._advance(Cue.AT_REST, self._stopwatch.seconds)
+
+    def _grasp_of(self, sighting: TargetSighting, goal: TrackedProduct, hand: Vector, comes: bool = False) -> Grasp:
+        """The taking of a product that stands at ``goal`` by the hand (3,), which is there or ``comes`` there."""
+        # Whoever got a wrong one was led badly: that the product is gone is then no sign that it was taken.
+        known = self._sure(sighting) and sighting.verified is not Verified.PENDING and not self._careful
+        doubted = self._trying and self._look_alikes
+        unsure = self._trying and not doubted
+        compared = self._candidates.compared
+        return Grasp(self.settings, hand, goal, doubted, compared, known, comes, unsure)
 
     @property
     def _comes(self) -> bool:
@@ -867,7 +873,7 @@ class Guide:
         """The hand was told to take the product when it comes to it: that is followed from here on."""
         goal = self._goal(sighting)
         if goal is not None:
-            self._grasp = Grasp(self.settings, hand, goal, False, self._candidates.compared, known=True, comes=True)
+            self._grasp = self._grasp_of(sighting, goal, hand, comes=True)
             self._advance(Cue.TOLD_TO_TAKE, now)
             self._asked_of_pack, self._spoken["confirm"] = 1, spoken
 

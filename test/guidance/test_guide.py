@@ -300,6 +300,10 @@ def test_a_slow_camera_is_enough_to_confirm(driver):
 
 FRONT = (0.14, 0.2)
 AHEAD = (0.1, 0.05, 0.3)
+TWINS = {
+    "seen": replace(product(SHELF, size=FRONT), track_id=7),
+    "runner_up": replace(product((0.4, 0.05, 0.6), size=FRONT), track_id=2),
+}
 
 
 @pytest.fixture
@@ -339,6 +343,33 @@ def test_who_asks_on_the_way_hears_the_way(reacher):
     """Not to take what the hand has not come to, and no promise of a camera that works."""
     reacher.watch(0.5, seen=product(SHELF, size=FRONT), hand=(0.1, 0.05, 0.4))
     assert reacher.repeat().text.startswith("Forward")
+
+
+@pytest.fixture
+def trier():
+    """A search in which one of two look-alikes is tried: the hand was told to go on to it and take it."""
+    driver = Driver(Guide(GuidanceSettings(), PHRASES, PhrasePlanner))
+    driver.start()
+    driver.watch(6.0, Decision.AMBIGUOUS, hand=AHEAD, **TWINS)
+    assert driver.texts[1] == "Two look alike. Let us try one."
+    assert driver.texts[2] == "Forward 8 inches, then take it and hold it up to the camera."
+    driver.watch(3.0, Decision.AMBIGUOUS, hand=AT_SHELF, **TWINS)
+    return driver
+
+
+def test_a_look_alike_taken_on_the_way_is_not_believed_without_a_second_look(trier):
+    """That it is found, again and again, tells it from no look-alike."""
+    trier.watch(6.0, at=UP, hand=UP_HAND)
+    assert trier.phase is Phase.CONFIRM
+    trier.watch(3.0, at=UP, hand=UP_HAND, verified=Verified.YES)
+    assert trier.phase is Phase.DONE
+
+
+def test_a_look_alike_taken_on_the_way_is_first_asked_to_be_held_at_its_top(trier):
+    """Fingers hide the foot of the front, where look-alikes differ."""
+    told = len(trier.said)
+    trier.watch(6.0, Decision.AMBIGUOUS, hand=UP_HAND, held=HeldPack(product(UP, 9), 0.5, Verified.UNKNOWN), **TWINS)
+    assert trier.texts[told] == "Hold it at its top, so that I see its front."
 
 
 def test_a_sentence_that_the_voice_dropped_sends_nobody(reacher):
