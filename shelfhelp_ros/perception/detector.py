@@ -40,10 +40,16 @@ class Detector:
         model = load_model(folder, "detector", "detection", backend, threads)
         return cls(model.card, model.session)
 
-    def detect(self, image: ImageArray, score_threshold: float | None = None, tiled: float = 1.0) -> Detections:
+    def detect(
+        self,
+        image: ImageArray,
+        score_threshold: float | None = None,
+        tiled: float = 1.0,
+        zooms: tuple[float, ...] = (),
+    ) -> Detections:
         """Products in an H×W×3 uint8 BGR picture; without ``score_threshold`` that of the card holds.
 
-        The picture is looked at once for each of the card's ``zooms``. The first look sees everything, the smaller ones
+        The picture is looked at once for each of the ``zooms``, usually the card's. The first look sees everything, the smaller ones
         only what is large in them. With ``tiled`` above 1 overlapping tiles follow, each at the input's size, of the
         picture that many times larger than in the first look (at most at its own resolution): for products that are
         small in a large photo, at the cost of about ``tiled``² looks or more.
@@ -54,7 +60,7 @@ class Detector:
         if not tiled >= 1:
             raise ShelfHelpError(f"tiles can show a picture 1 or more times as large, not {tiled:g} times")
         threshold = self._outputs.score_threshold if score_threshold is None else score_threshold
-        first, *smaller = self._outputs.zooms
+        first, *smaller = zooms or self._outputs.zooms
         looks = [self._look(image, first, threshold)]
         looks += [self._look(image, zoom, threshold, self._outputs.least_side) for zoom in smaller]
         looks += self._look_at_tiles(image, tiled, threshold)

@@ -34,6 +34,9 @@ _LEAST_SHARE = 0.03
 #: What is behind it is painted over with this grey, and this share of its sides is left about it.
 _GREY, _MARGIN = 128, 0.1
 
+#: What is by itself fills its picture: half the size shows it better than the whole, in a quarter of the time.
+_ZOOMS = (0.5,)
+
 #: What shares more than this of the smaller box with it is the same thing, or is behind it.
 _SAME = 0.5
 
@@ -104,7 +107,7 @@ def detect(
     if mask is None:
         return whole
     picture, corner = alone(frame.image, mask)
-    again = detector.detect(picture, threshold)
+    again = detector.detect(picture, threshold, zooms=_ZOOMS)
     boxes = np.asarray(again.boxes + np.tile(np.array(corner, np.float32), 2), np.float32)
     clear = np.array([_share(mask, box) >= _FILLED for box in whole.boxes], np.bool_)
     known = (

@@ -218,10 +218,8 @@ class Pipeline:
         )
 
     def _detect_in(self, frame: Frame, threshold: float | None) -> Detections:
-        """The products in one frame, by what was known of the shelf when that came. A frame that waits for them on a
-        live stream is looked at once: another look would make its answer late."""
-        most_s = 0.0 if self._detecting.waited else _ROOM_FOR_ANOTHER_LOOK_S
-        most_s = math.inf if self._beside is None else most_s
+        """The products in one frame, by what was known of the shelf when that came."""
+        most_s = math.inf if self._beside is None else _ROOM_FOR_ANOTHER_LOOK_S
         return detect(self.detector, frame, self._shelf, threshold, most_s)
 
     def _open_index(self) -> Index:

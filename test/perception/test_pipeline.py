@@ -136,23 +136,6 @@ def test_frames_that_wait_for_no_network_find_the_same(models, catalogue):
             assert found.max() > 0.7
 
 
-def test_a_frame_that_waits_for_its_detection_is_looked_at_once(models, catalogue):
-    """Something is held before the shelf. Where frames wait for nothing it may be looked at by itself; a slow camera's
-    answer, that the person waits for, would come late."""
-    depth = np.full(draw_shelf(SHELF)[0].shape[:2], 0.8, np.float32)
-    depth[60:200, 60:200] = 0.4
-    calls = []
-    with ThreadPoolExecutor(1) as thread:
-        for executor in (None, thread):
-            detector = CountingDetector(models[0].card, models[0].session)
-            pipeline = Pipeline(detector, models[1], catalogue, beside=executor)
-            for step in range(3):
-                pipeline.process(Frame(step * 400_000_000, "camera", draw_shelf(SHELF)[0], depth))
-            calls.append(detector.calls)
-    assert calls[0] > 3
-    assert calls[1] == 3
-
-
 def test_a_pack_that_was_taken_is_known_in_the_same_frame(models, catalogue):
     """What was learnt of its track counts no more; no frame tells of it as of a product that nobody has looked at."""
     shelf, boxes = draw_shelf(SHELF)
