@@ -49,10 +49,10 @@ class Detector:
     ) -> Detections:
         """Products in an H×W×3 uint8 BGR picture; without ``score_threshold`` that of the card holds.
 
-        The picture is looked at once for each of the ``zooms``, usually the card's. The first look sees everything, the smaller ones
-        only what is large in them. With ``tiled`` above 1 overlapping tiles follow, each at the input's size, of the
-        picture that many times larger than in the first look (at most at its own resolution): for products that are
-        small in a large photo, at the cost of about ``tiled``² looks or more.
+        The picture is looked at once for each of the ``zooms``, usually the card's. The first look sees everything, the
+        smaller ones only what is large in them. With ``tiled`` above 1 overlapping tiles follow, each at the input's
+        size, of the picture that many times larger than in the first look (at most at its own resolution): for products
+        that are small in a large photo, at the cost of about ``tiled``² looks or more.
 
         Raises ShelfHelpError for what is no such picture, and for ``tiled`` below 1.
         """

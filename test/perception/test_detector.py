@@ -57,6 +57,17 @@ def test_one_pack_anywhere(detector, data):
     np.testing.assert_allclose(box, expected, atol=2.5 * cell)
 
 
+def test_a_look_at_a_smaller_size_sees_what_is_large(detector):
+    """What is small in the picture is lost at a small size; what is large is boxed where it is."""
+    image = np.full((480, 640, 3), GREY, np.uint8)
+    large, small = (np.full((side, side, 3), (0, 0, 230), np.uint8) for side in (200, 8))
+    paste(image, large, 60, 60)
+    paste(image, small, 500, 300)
+    whole, smaller = detector.detect(image), detector.detect(image, zooms=(0.125,))
+    assert (len(whole), len(smaller)) == (2, 1)
+    np.testing.assert_allclose(smaller.boxes[0], [60, 60, 260, 260], atol=40)
+
+
 def test_threshold_and_order(detector):
     """Scores fall from the first on; a threshold above them all leaves nothing, with the right shape."""
     image, _ = draw_shelf(list(range(6)))
