@@ -137,8 +137,8 @@ class ContinuousWords(_WithHand):
     are asked for with the amount that fits best.
     """
 
-    #: Metres that a hand creeps between the picture and its stop, and the shortest way that is crept. Of a grid (0.11 to
-    #: 0.23, 0.16 to 0.45) over 65 episodes of seed 777: the first hardly matters up to 0.19; the less is crept, the
+    #: Metres that a hand creeps between the picture and its stop, and the shortest way that is crept. Of a grid (0.11
+    #: to 0.23, 0.16 to 0.45) over 65 episodes of seed 777: the first hardly matters up to 0.19; the less is crept, the
     #: quicker (from 0.45 on next to nothing is). Most distances are crept here: that is what this stands for.
     _AHEAD, _SHORTEST = 0.19, 0.24
     _SETTLE = 0.9
