@@ -215,7 +215,7 @@ def fill_colour(message: Any, image: ImageArray) -> Any:
 def fill_depth(message: Any, depth: FloatArray) -> Any:
     """Put H×W metres into a sensor_msgs/Image as 16UC1 millimetres; unknown and beyond 65.5 m become 0."""
     millimetres = np.nan_to_num(depth * 1000.0, nan=0.0, posinf=0.0, neginf=0.0)
-    millimetres = np.where((millimetres < 0) | (millimetres > 65535), 0, np.rint(millimetres)).astype("<u2")
+    millimetres = np.where((millimetres < 0) | (millimetres > 65535), 0, np.floor(millimetres + 0.5)).astype("<u2")
     message.height, message.width = depth.shape
     message.encoding, message.is_bigendian, message.step = "16UC1", 0, depth.shape[1] * 2
     message.data = as_bytes(millimetres)
