@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -63,6 +64,7 @@ SETTINGS = (
     ),
     *GUIDE_SETTINGS,
 )
+_LISTENER_WITHIN = 2.0
 _LOG_EVERY = 5.0
 
 
@@ -200,10 +202,17 @@ class GuidanceNode(ManagedNode):
                 return
             if self._guide.settings != self._settings:
                 self._guide = Guide(self._settings, self._phrases)
+            self._wait_for_a_listener()
             # The message that begins a search only names the product: it need not come from a camera image.
             instruction = self._guide.start(sighting.target_name, self.now_ns, sighting.target_id)
             self._note(search=self.progress.search + 1, target_id=sighting.target_id, phase=self._guide.phase)
             self._publish(instruction)
+
+    def _wait_for_a_listener(self) -> None:
+        """Who was just started is not known to the voice yet: what is said before that is lost."""
+        deadline = time.monotonic() + _LISTENER_WITHIN
+        while self._instructions.get_subscription_count() == 0 and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _on_hand(self, message: PoseWithCovarianceStamped) -> None:
         try:
