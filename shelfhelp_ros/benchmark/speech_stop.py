@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -76,6 +77,14 @@ def seconds_to_silence(speaker: Speaker, recorder: Recorder, speak_seconds: floa
     return max(0.0, recorder.last_loud - stopped)
 
 
+def measure_stops(kind: str, count: int) -> list[float]:
+    """Seconds until silence of ``count`` stops, each at a random moment; ``ShelfHelpError`` where nothing is heard."""
+    with closing(Recorder()) as recorder, closing(open_speaker(kind)) as speaker:
+        if speaker.kind != kind:
+            raise ShelfHelpError(f"{kind} finds no sound device")
+        return [seconds_to_silence(speaker, recorder, random.uniform(0.5, 1.5)) for _ in range(count)]
+
+
 def seconds_to_answer(speak_seconds: float) -> float:
     """Speak into a file for ``speak_seconds``, answer, and tell how long it took until the answer had begun."""
     begun: queue.SimpleQueue[float] = queue.SimpleQueue()
@@ -106,19 +115,10 @@ def main(kind: str, count: int, answers: bool) -> None:
     if answers:
         click.echo("answers, " + summary([seconds_to_answer(random.uniform(0.2, 0.8)) for _ in range(count)]))
         return
-    speaker, recorder = open_speaker(kind), Recorder()
     try:
-        if speaker.kind != kind:
-            raise ShelfHelpError(f"{kind} finds no sound device")
-        click.echo(
-            f"{kind}, "
-            + summary([seconds_to_silence(speaker, recorder, random.uniform(0.5, 1.5)) for _ in range(count)])
-        )
+        click.echo(f"{kind}, " + summary(measure_stops(kind, count)))
     except ShelfHelpError as error:
         raise click.ClickException(str(error)) from error
-    finally:
-        speaker.close()
-        recorder.close()
 
 
 if __name__ == "__main__":
