@@ -115,10 +115,9 @@ class Grasp:
     @property
     def otherwise(self) -> tuple[str, str]:
         """How to hold it, one after the other, where it cannot be told as it is held. Look-alikes often differ in a
-        line at the foot of the front, under the fingers; a pack that is nothing like it may show its back."""
-        if self.doubted:
-            return "top", "closer"
-        return "closer", "top" if self._may_be else "turn"
+        line at the foot of the front, under the fingers of who did not take it by its top; a pack that is nothing like
+        it may show its back."""
+        return "closer", "top" if self.doubted or self._may_be else "turn"
 
     def look(self, sighting: TargetSighting, hand: Vector, hand_ns: int) -> None:
         """Take in one fresh sighting and the palm's position (3,) of ``hand_ns``."""

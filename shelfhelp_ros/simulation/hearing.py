@@ -32,10 +32,9 @@ class Gesture(Enum):
     """What else a person is asked to do with the hand, by words of the sentence."""
 
     SHOW_HAND = "in front of the camera"
-    TAKE = "hold it up"
+    TAKE = "bring it to the camera"
     TURN = "turn its front"
     CLOSER = "closer to the camera"
-    AT_TOP = "at its top"
     PUT_BACK = "put it back"
     LOWER = "lower your hand"
     STEP = "take a step closer"
