@@ -87,7 +87,7 @@ def test_the_front_counts_until_a_wrong_one_was_taken():
     pack = product(AT, size=(0.2, 0.3))
     driver.watch(2.5, hand=AT_IT, seen=pack)
     assert set(fronts) == {(0.1, 0.15)}
-    driver.watch(8.0, hand=UP_HAND, seen=pack)
+    driver.watch(10.0, hand=UP_HAND, seen=pack)
     assert any(text.startswith("That is not it") for text in driver.texts)
     fronts.clear()
     driver.watch(4.0, hand=(0.1, 0.05, 0.4), seen=pack)
@@ -271,6 +271,14 @@ def test_a_pack_that_may_be_it_is_held_at_its_top(driver):
     """Its front is seen and not enough of it: the fingers may hide where it differs. A turn would show its back."""
     driver.take(20.0, decision=Decision.SEARCHING, held=HeldPack(product(UP, 9), 0.5, Verified.UNKNOWN))
     assert driver.texts[3] == "Hold it at its top, so that I see its front."
+
+
+def test_who_holds_it_at_its_top_is_not_asked_to(driver):
+    """The hand is seen above the middle of the pack: what cannot be told then is told by no other hold of it."""
+    held = HeldPack(product(UP, 9), 0.5, Verified.UNKNOWN)
+    driver.take(20.0, decision=Decision.SEARCHING, held=held, hand=(0.0, -0.1, 0.34))
+    assert driver.texts[2] == "Hold it closer to the camera."
+    assert driver.texts[3].startswith("I cannot tell whether this is Corn Flakes.")
 
 
 def test_look_alikes_are_held_closer_then_at_the_top(driver):
@@ -459,7 +467,7 @@ def test_the_look_alike_is_put_back_and_the_right_one_is_led_to(driver, stands, 
 def test_what_may_be_it_is_tried_and_looked_at_in_the_hand(driver):
     """A lone product that is likely and not sure: nobody speaks of two, and what is sure in the hand is confirmed."""
     driver.watch(3.0, Decision.AMBIGUOUS, hand=(0.1, 0.05, 0.2), at=AT, probability=0.65)
-    assert driver.texts[1] == "It may be this one. Let us try it."
+    assert driver.texts[1] == "It may be this one."
     driver.watch(6.0, Decision.AMBIGUOUS, hand=AT_IT, at=AT, probability=0.65)
     assert driver.texts[-1] == LIFT
     driver.watch(4.0, Decision.AMBIGUOUS, hand=UP_HAND, at=UP, probability=0.65)

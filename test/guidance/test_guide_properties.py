@@ -166,7 +166,7 @@ class Oracle:
 
     def ways(self, frame: TargetSighting, axis: int, turns: bool) -> Iterator[float]:
         """Where the product of one frame, or either of two look-alikes that are being tried, lies along an axis."""
-        trying = any("Let us try" in text for text in self.texts)
+        trying = any(text.startswith(("Two look alike.", "It may be this one.")) for text in self.texts)
         if frame.decision is Decision.FOUND or (frame.decision is Decision.AMBIGUOUS and trying):
             yield from self.ways_to(frame.product, axis, turns)
         if trying or any("not it" in text or "cannot tell" in text for text in self.texts):
