@@ -308,7 +308,7 @@ def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float | str]:
 def main(output: Path, bench: Path | None, held: bool, latency_only: bool, shelves: int, models: Path | None) -> None:
     """Measure perception on rendered shelves and write its errors to OUTPUT."""
     if held:
-        _write(output, {**_there(output), **_measure_held(models)})
+        _write(output, {**_there(output), **_measure_held(models), "version": VERSION})
         return
     if bench is None:
         raise click.UsageError("give --bench FILE, or --held")
