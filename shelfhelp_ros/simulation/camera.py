@@ -27,8 +27,8 @@ MOTIONS: tuple[Motion, ...] = ("still", "handheld", "pan")
 
 TURN_SPEED = 25.0
 TURN_LIMIT = 40.0
-#: Where a hand is shown to the camera, and the middle of a pack that is brought to it, and closer; optical frame.
-HAND, SHOWN, CLOSER = np.array([0.0, 0.03, 0.42]), np.array([0.0, 0.02, 0.36]), np.array([0.0, 0.02, 0.3])
+#: Where a hand, or the middle of a pack in it, is shown to the camera, and closer, in the optical frame.
+SHOWN, CLOSER = np.array([0.0, 0.03, 0.42]), np.array([0.0, 0.02, 0.3])
 #: Where on its front a pack is held, as a share of its height above the middle: it is taken by its top.
 _GRIP = 0.4
 
@@ -213,7 +213,7 @@ class SimulatedShelf:
             self.hand.hear(axis, distance, self.camera_pose.rotation, self.time, phase)
 
     def gesture(self, gesture: Gesture) -> None:
-        """Take what the hand is at and bring it to the camera, hold it closer, put it back, or show the hand."""
+        """Take what the hand is at and show it, hold it closer, put it back, or show the hand."""
         if gesture is Gesture.TAKE and self.held is None:
             self._reach_and_take(())
         elif gesture is Gesture.PUT_BACK:
@@ -231,8 +231,8 @@ class SimulatedShelf:
 
     def _show(self, where: Vector) -> None:
         """Hold the hand, or the pack in it, where the camera sees it."""
-        place = HAND if self.held is None else where - [0.0, _GRIP * self.packs[self.held].product.height, 0.0]
-        self.hand.go_to(self.camera_pose.to_world(place), self.time)
+        above = 0.0 if self.held is None else _GRIP * self.packs[self.held].product.height
+        self.hand.go_to(self.camera_pose.to_world(where - np.array([0.0, above, 0.0])), self.time)
 
     def step(self, seconds: float) -> None:
         """Let time pass for the camera and the hand."""

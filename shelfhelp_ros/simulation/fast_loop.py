@@ -36,7 +36,7 @@ HAND_PERIOD, HAND_LATENCY, HAND_ERROR, HAND_HIDDEN = 0.1, 0.08, 0.01, 1.5
 #: Where a hand is held that is to be shown, that shows a pack, and that shows it closer, in the optical frame.
 SHOWN = {
     Gesture.SHOW_HAND: np.array([0.0, 0.05, 0.4]),
-    Gesture.TAKE: np.array([0.0, -0.06, 0.36]),
+    Gesture.TAKE: np.array([0.0, -0.06, 0.42]),
     Gesture.CLOSER: np.array([0.0, -0.06, 0.3]),
 }
 VOICE_DELAY = 0.03

@@ -32,7 +32,7 @@ class Gesture(Enum):
     """What else a person is asked to do with the hand, by words of the sentence."""
 
     SHOW_HAND = "in front of the camera"
-    TAKE = "bring it to the camera"
+    TAKE = "and show me"
     TURN = "turn its front"
     CLOSER = "closer to the camera"
     PUT_BACK = "put it back"

@@ -196,7 +196,7 @@ def test_it_is_never_confirmed_without_a_hand(driver):
 
 # Confirmation
 
-LIFT = "Take it by its top and bring it to the camera."
+LIFT = "Take it by its top and show me."
 THATS_IT = "That's it. You have Corn Flakes."
 
 
@@ -320,7 +320,7 @@ def reacher():
     driver = Driver(Guide(GuidanceSettings(), PHRASES, PhrasePlanner))
     driver.start()
     driver.watch(3.0, seen=product(SHELF, size=FRONT), hand=AHEAD)
-    assert driver.texts[-1] == "Forward 8 inches, then take it by its top and bring it to the camera."
+    assert driver.texts[-1] == "Forward 8 inches, then take it by its top and show me."
     assert driver.phase is Phase.CONFIRM
     return driver
 
@@ -360,7 +360,7 @@ def trier():
     driver.start()
     driver.watch(6.0, Decision.AMBIGUOUS, hand=AHEAD, **TWINS)
     assert driver.texts[1] == "Two look alike. Let us try one."
-    assert driver.texts[2] == "Forward 8 inches, then take it by its top and bring it to the camera."
+    assert driver.texts[2] == "Forward 8 inches, then take it by its top and show me."
     driver.watch(3.0, Decision.AMBIGUOUS, hand=AT_SHELF, **TWINS)
     return driver
 
@@ -399,7 +399,7 @@ def test_a_sentence_that_the_voice_dropped_sends_nobody(reacher):
 def test_a_hand_that_is_forgotten_before_the_yes_gets_none(driver):
     """The looks said yes while the voice still spoke; then the hand was gone for good."""
     driver.watch(2.5, at=SHELF, hand=AT_SHELF)
-    assert driver.texts[-1] == "Take it by its top and bring it to the camera."
+    assert driver.texts[-1] == "Take it by its top and show me."
     driver.watch(0.6, at=UP, hand=UP_HAND)
     driver.watch(9.0, at=UP)
     assert driver.phase is Phase.CONFIRM

@@ -22,7 +22,7 @@ from shelfhelp_ros.simulation.perception_noise import PerceptionNoise
 from shelfhelp_ros.simulation.racks import SITUATIONS, TWIN, WANTED, draw_scene
 
 #: Where a pack is held up, down and ahead in the optical frame, by how.
-HELD_UP = ((Gesture.TAKE, -0.1, 0.36), (Gesture.CLOSER, -0.1, 0.3))
+HELD_UP = ((Gesture.TAKE, -0.1, 0.42), (Gesture.CLOSER, -0.1, 0.3))
 EYE = np.eye(3)
 
 
@@ -94,7 +94,7 @@ def test_a_pack_is_taken_at_the_end_of_a_movement() -> None:
     taken = []
     for number in range(20):
         hand = Hand(person, start, rng(number))
-        text = "Right an inch, forward 8 inches, then take it by its top and bring it to the camera."
+        text = "Right an inch, forward 8 inches, then take it by its top and show me."
         hand.hear(text, "reach", EYE, 0.0, 0.1, {Gesture.TAKE: np.array([0.0, 0.1, 0.3])})
         for tick in range(120):
             hand.step(0.05 * (tick + 1), 0.05, rack)
@@ -108,7 +108,7 @@ def test_who_misses_the_end_of_a_sentence_takes_nothing() -> None:
     person = draw_person(Population(misheard=0.0, half_missed=1.0, pause=0.0), 0, 1)
     rack = draw_scene(SITUATIONS[0], rng(2)).rack
     hand = Hand(person, rack.points(WANTED)[0] - [0, 0, 0.3], rng(1))
-    hand.hear("Forward 8 inches, then take it by its top and bring it to the camera.", "reach", EYE, 0.0, 0.1, {})
+    hand.hear("Forward 8 inches, then take it by its top and show me.", "reach", EYE, 0.0, 0.1, {})
     for tick in range(120):
         hand.step(0.05 * (tick + 1), 0.05, rack)
     assert hand.held is None
@@ -120,7 +120,7 @@ def test_an_empty_hand_takes_nothing() -> None:
     """Where nothing is within reach, what is held up is the hand."""
     scene = draw_scene(SITUATIONS[0], rng(2))
     hand = Hand(draw_person(Population(misheard=0.0), 0, 1), np.array([0.0, 0.0, 0.1]), rng(1))
-    hand.hear("Take it by its top and bring it to the camera.", "confirm", EYE, 0.0, 0.1, {Gesture.TAKE: np.zeros(3)})
+    hand.hear("Take it by its top and show me.", "confirm", EYE, 0.0, 0.1, {Gesture.TAKE: np.zeros(3)})
     for tick in range(100):
         hand.step(0.05 * (tick + 1), 0.05, scene.rack)
     assert hand.held is None
