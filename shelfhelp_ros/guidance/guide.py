@@ -36,8 +36,8 @@ from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
 from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.planner import Move, Offset, Planner
 from shelfhelp_ros.guidance.progress import Progress
+from shelfhelp_ros.guidance.senses import Hand, Senses
 from shelfhelp_ros.guidance.settings import AHEAD_NS, FRESH_NS, GuidanceSettings
-from shelfhelp_ros.guidance.stillness import Stillness
 from shelfhelp_ros.guidance.tour import Tour
 from shelfhelp_ros.guidance.wording import (
     around_the_clock,
@@ -104,15 +104,6 @@ _CUES = {
 
 
 @dataclass(frozen=True)
-class _Hand:
-    """Where the palm was at ``stamp_ns``; ``arrived`` is the stopwatch's time."""
-
-    xyz: npt.NDArray[np.float64]
-    stamp_ns: int
-    arrived: float
-
-
-@dataclass(frozen=True)
 class _View:
     """What the newest data, of ``stamp_ns``, say of the way to go."""
 
@@ -171,8 +162,6 @@ class Guide:
     with at least ``confirm_probability`` and the hand is at it.
     """
 
-    _sighting: TargetSighting | None
-
     def __init__(
         self,
         settings: GuidanceSettings | None = None,
@@ -187,8 +176,7 @@ class Guide:
         self._phase = Phase.IDLE
         self._sequence = 0
         self._frame_id = ""
-        self._hand: _Hand | None = None
-        self._still = Stillness()
+        self._senses = Senses(self._stopwatch)
         self._told_at: Vector | None = None
         self._forget_search()
 
@@ -238,7 +226,8 @@ class Guide:
         """Take in the verdict on one frame; the next instruction, when there is one and it is its turn."""
         now = self._stopwatch.read(now_ns)
         if self._wanted(sighting, now_ns):
-            self._sighting, self._sighting_arrived, self._frame_id = sighting, now, sighting.frame_id
+            self._senses.see(sighting)
+            self._frame_id = sighting.frame_id
             self._picture_due = now + self.settings.stale_after
             self._note(sighting)
             self._follow(now, now_ns)
@@ -251,17 +240,9 @@ class Guide:
 
         A position that is not finite, or less certain than ``hand_spread`` on any axis, is ignored.
         """
-        xyz = np.asarray(position, np.float64)
-        if xyz.shape != (3,) or not np.isfinite(xyz).all():
-            return
-        if covariance is not None:
-            variances = np.diagonal(np.asarray(covariance, np.float64))
-            if not (np.isfinite(variances).all() and (variances <= self.settings.hand_spread**2).all()):
-                return
-        self._hand = _Hand(xyz, stamp_ns, self._stopwatch.seconds)
-        self._hand_shown = True
-        self._still.add(xyz, stamp_ns)
-        self._framing.hand_seen()
+        if self._senses.hand_at(position, covariance, stamp_ns, self.settings.hand_spread):
+            self._hand_shown = True
+            self._framing.hand_seen()
 
     def on_speaking(self, speaking: bool, now_ns: int) -> None:
         """The voice began or ended."""
@@ -300,7 +281,7 @@ class Guide:
         if view is not None and told:
             stamps.append(view.stamp_ns)
             texts.append(self._place(view))
-        if self._fresh_sighting(now_ns) is not None and self._awaited_hand(now_ns) is not None:
+        if self._senses.sighting(now_ns) is not None and self._awaited_hand(now_ns) is not None:
             texts.append(self.phrases.say("where.no_hand"))
         if products is not None and -AHEAD_NS <= now_ns - products.stamp_ns < FRESH_NS:
             stamps.append(products.stamp_ns)
@@ -342,7 +323,7 @@ class Guide:
 
     def _forget_search(self) -> None:
         self._target_name = self._target_id = ""
-        self._sighting, self._sighting_arrived = None, 0.0
+        self._senses.forget_sighting()
         self._planner.reset()
         self._picture_due = math.inf
         self._phase_since = self._stopwatch.seconds
@@ -372,35 +353,18 @@ class Guide:
             return False
         if self._target_id and sighting.target_id != self._target_id:
             return False
-        known = self._fresh_sighting(now_ns)
-        overtaken = known is not None and sighting.stamp_ns < known.stamp_ns
-        return self._fresh(sighting.stamp_ns, self._stopwatch.seconds, now_ns) and not overtaken
+        return self._senses.is_newest(sighting, now_ns)
 
-    def _fresh(self, stamp_ns: int, arrived: float, now_ns: int) -> bool:
-        """Whether data are fresh by their stamp, and by their arrival too, in case the clock jumped back since."""
-        waited = self._stopwatch.seconds - arrived
-        return -AHEAD_NS <= now_ns - stamp_ns < FRESH_NS and waited < FRESH_NS / 1e9
-
-    def _fresh_sighting(self, now_ns: int) -> TargetSighting | None:
-        sighting = self._sighting
-        if sighting is None or not self._fresh(sighting.stamp_ns, self._sighting_arrived, now_ns):
-            return None
-        return sighting
+    @property
+    def _hand(self) -> Hand | None:
+        return self._senses.hand
 
     def _awaited_hand(self, now_ns: int) -> float | None:
-        """Seconds since a hand that was seen before was last seen; None when it is in view, or never was."""
-        hand = self._hand
-        if hand is None:
-            return None
-        age = max(abs(now_ns - hand.stamp_ns) / 1e9, self._stopwatch.seconds - hand.arrived)
-        if age > self.settings.hand_forget:
-            self._hand = None
-            return None
-        return None if self._fresh(hand.stamp_ns, hand.arrived, now_ns) else age
+        return self._senses.awaited_hand(now_ns, self.settings.hand_forget)
 
     def _view(self, now_ns: int) -> _View | None:
         """The way from the hand, or the camera, to the product; None without fresh and finite data of both."""
-        sighting = self._fresh_sighting(now_ns)
+        sighting = self._senses.sighting(now_ns)
         goal = None if sighting is None else self._goal(sighting)
         if sighting is None or goal is None:
             return None
@@ -461,7 +425,7 @@ class Guide:
 
     def _cue(self, now_ns: int) -> Cue | None:
         """What the newest data say, for the table of phases; None when they say nothing new."""
-        sighting = self._fresh_sighting(now_ns)
+        sighting = self._senses.sighting(now_ns)
         if sighting is None:
             return None
         if self._grasp is not None and self._phase is Phase.STALE:
@@ -536,7 +500,8 @@ class Guide:
         late = self._pacing.free(self._stopwatch.seconds - _PUTS_BACK_WITHIN)
         if late or self._awaited_hand(now_ns) is not None:
             return True
-        return self._hand is None or (self._still.seconds >= _BACK_AGAIN and self._still.apart(self._told_at) >= _WENT)
+        still = self._senses.still
+        return self._hand is None or (still.seconds >= _BACK_AGAIN and still.apart(self._told_at) >= _WENT)
 
     def _cue_of_grasp(self, now: float) -> Cue | None:
         """Whether the pack in the hand is another one. That it is the right one is said first, then it is so."""
@@ -574,7 +539,7 @@ class Guide:
         A hand that is only passing is not at the product: the count begins anew. So it does while a second look is on
         its way, or says that this is another product.
         """
-        sighting, hand = self._fresh_sighting(now_ns), self._hand
+        sighting, hand = self._senses.sighting(now_ns), self._hand
         if self._phase is not Phase.CONTACT or sighting is None or hand is None:
             return
         view, goal, rest = self._view(now_ns), self._goal(sighting), self._rest_at
@@ -606,7 +571,7 @@ class Guide:
 
     def _look_at_hand(self, now: float, now_ns: int) -> None:
         """Take in what a sighting says of the pack that the person was asked to take."""
-        sighting, hand = self._fresh_sighting(now_ns), self._hand
+        sighting, hand = self._senses.sighting(now_ns), self._hand
         if self._phase is not Phase.CONFIRM or self._grasp is None or sighting is None or hand is None:
             return
         if self._awaited_hand(now_ns) is None:
@@ -647,7 +612,7 @@ class Guide:
 
     def _confirmation(self, now_ns: int) -> _Saying | None:
         """That it is the one, when the newest picture still says so."""
-        sighting, grasp = self._fresh_sighting(now_ns), self._grasp
+        sighting, grasp = self._senses.sighting(now_ns), self._grasp
         if self._phase is not Phase.CONFIRM or grasp is None or grasp.verdict is not Verdict.CONFIRMED:
             return None
         if sighting is None or self._awaited_hand(now_ns) is not None or self._hand is None:
@@ -662,7 +627,7 @@ class Guide:
         if self._phase is Phase.STALE:
             # Whoever moves on after words from before the camera was lost moves blindly: this one does not wait.
             return replace(self._notice("waiting_for_camera" if asked else "stale", "stale"), urgency=Urgency.HIGH)
-        sighting = self._fresh_sighting(now_ns)
+        sighting = self._senses.sighting(now_ns)
         if sighting is None:
             return None
         settled = math.inf if asked else now - self._phase_since
@@ -840,7 +805,7 @@ class Guide:
         )
 
     def _emit(self, saying: _Saying, now: float, now_ns: int) -> Instruction:
-        sighting = self._fresh_sighting(now_ns)
+        sighting = self._senses.sighting(now_ns)
         stamp_ns = saying.stamp_ns if saying.stamp_ns is not None else sighting.stamp_ns if sighting else now_ns
         stamp_ns = min(stamp_ns, now_ns)
         valid_until_ns = stamp_ns + FRESH_NS if saying.fades else now_ns + _NOTICE_NS
