@@ -49,10 +49,10 @@ ENROLLED = 6
 #: The case of ``shelfhelp bench`` that a shelf at arm's length comes nearest to: picture size, products in view.
 CASE = ("640x480", 10)
 CLEARLY_VISIBLE = 0.8
-#: Packs that are taken: situation of the shelf, which pack, runs. Frames on the shelf, held up, closer.
+#: Packs that are taken: situation of the shelf, which pack, runs. Frames on the shelf, held up, closer, at the top.
 HELD = (("twin", "right", 40), ("twin", "twin", 40), ("plain", "right", 20), ("plain", "other", 8))
-HELD_FRAMES = (3, 20, 15)
-_ASKED_FOR = (Gesture.TAKE, Gesture.CLOSER)
+HELD_FRAMES = (3, 9, 7, 20)
+_ASKED_FOR = (Gesture.TAKE, Gesture.CLOSER, Gesture.AT_TOP)
 HELD_DISTANCE = 0.7
 #: Shelves with one facing of most products, and with several, in turn.
 HELD_LAYOUTS = ("sparse", "normal")
@@ -105,7 +105,8 @@ def measure_run(situation: str, distance: float, seed: int, networks: _Networks)
 
 
 def measure_held(situation: str, taken: str, seed: int, networks: _Networks) -> dict[str, Any] | None:
-    """What is said, frame by frame, while a pack is held up, and closer; None when the shelf has no such pack."""
+    """What is said, frame by frame, while a pack is held up, closer, and at its top; None when the shelf has no such
+    pack."""
     layout = HELD_LAYOUTS[seed % len(HELD_LAYOUTS)]
     settings = ShelfSettings(seed=seed, distance=HELD_DISTANCE, products=20, motion="handheld", layout=layout)
     with SimulatedShelf(settings) as shelf, tempfile.TemporaryDirectory() as folder:
@@ -144,7 +145,7 @@ def _pack_to_take(taken: str, wanted: Product, shelf: SimulatedShelf) -> int | N
 
 
 def _watch_held(shelf: SimulatedShelf, pipeline: Pipeline, pack: int, wanted: Product) -> list[list[str]]:
-    """After a look at the shelf the pack is held up by its top, and closer: one code a frame of each."""
+    """After a look at the shelf the pack is held up, closer, and at its top: one code a frame of each."""
     codes: list[list[str]] = [[] for _ in HELD_FRAMES]
     moment = 0
     for stage, frames in enumerate(HELD_FRAMES):
@@ -308,7 +309,7 @@ def latency_of(bench: Path, size: str, in_view: int) -> dict[str, float | str]:
 def main(output: Path, bench: Path | None, held: bool, latency_only: bool, shelves: int, models: Path | None) -> None:
     """Measure perception on rendered shelves and write its errors to OUTPUT."""
     if held:
-        _write(output, {**_there(output), **_measure_held(models), "version": VERSION})
+        _write(output, {**_there(output), **_measure_held(models)})
         return
     if bench is None:
         raise click.UsageError("give --bench FILE, or --held")

@@ -37,9 +37,6 @@ _CERTAIN = 0.8
 #: While the pack in the hand may be it, the next facing is told from it by less, metres.
 _SAME_FACING = 0.035
 
-#: A pack is held at its top by a palm that is so much above its middle, metres.
-_ABOVE = 0.03
-
 #: Once the pack in the hand was seen itself, pictures that do not show it say nothing for so long.
 _SEEN_NS = 2_000_000_000
 
@@ -107,7 +104,7 @@ class Grasp:
         self._times = 0
         self._hand_ns: int | None = None
         self._seen_ns: int | None = None
-        self._may_be = self._at_top = False
+        self._may_be = False
 
     @property
     def verdict(self) -> Verdict | None:
@@ -116,13 +113,12 @@ class Grasp:
         return Verdict.CONFIRMED if self._sign.value > 0 else Verdict.REFUTED
 
     @property
-    def otherwise(self) -> tuple[str, ...]:
+    def otherwise(self) -> tuple[str, str]:
         """How to hold it, one after the other, where it cannot be told as it is held. Look-alikes often differ in a
-        line at the foot of the front, under the fingers of who did not take it by its top; a pack that is nothing like
-        it may show its back."""
-        if not self.doubted and not self._may_be:
-            return "closer", "turn"
-        return ("closer",) if self._at_top else ("closer", "top")
+        line at the foot of the front, under the fingers; a pack that is nothing like it may show its back."""
+        if self.doubted:
+            return "top", "closer"
+        return "closer", "top" if self._may_be else "turn"
 
     def look(self, sighting: TargetSighting, hand: Vector, hand_ns: int) -> None:
         """Take in one fresh sighting and the palm's position (3,) of ``hand_ns``."""
@@ -136,7 +132,6 @@ class Grasp:
         if in_hand is not None:
             self._seen_ns = hand_ns
             self._may_be = self._may_be or in_hand.probability >= _MAY_BE
-            self._at_top = _is_above(hand, in_hand.product)
         elif self._seen_ns is not None and 0 <= hand_ns - self._seen_ns < _SEEN_NS:
             return
         facings = self.known and self._sure(sighting)
@@ -233,12 +228,6 @@ class Grasp:
         """Whether a product at ``place`` (3,) stands where the one that the hand was led to stood."""
         stood = position_of(self.product)
         return stood is not None and float(np.linalg.norm(place - stood)) < within
-
-
-def _is_above(hand: Vector, product: TrackedProduct) -> bool:
-    """Whether the palm (3,) is above the middle of a product, in the picture."""
-    place = position_of(product)
-    return place is not None and float(place[1] - hand[1]) > _ABOVE
 
 
 def _is_pending(sighting: TargetSighting, in_hand: HeldPack | None) -> bool:

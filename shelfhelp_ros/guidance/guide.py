@@ -59,6 +59,9 @@ _REPORT_SECONDS = 0.5
 #: What fades is left to the next picture when the voice has less than this to begin.
 _TO_BEGIN_NS = 50_000_000
 
+#: How often it is asked to hold a pack otherwise, so that it can be told.
+_LOOKS = 2
+
 #: Seconds that it takes to take a pack and lift it, to put it back, or to hold it at its top.
 _TAKE, _PUT_BACK, _REGRIP = 1.5, 1.5, 1.5
 
@@ -508,10 +511,9 @@ class Guide:
         grasp = self._grasp
         if self._comes and self._pacing.free(now - _COMES_WITHIN):
             return Cue.NOT_REACHED
-        if grasp is None or grasp.verdict is Verdict.REFUTED:
-            return Cue.REFUTED
-        asked = self._asked_of_pack > len(grasp.otherwise)
-        return Cue.REFUTED if asked and self._pacing.free(now - self.settings.confirm_every) else None
+        asked = self._asked_of_pack > _LOOKS
+        untold = asked and self._pacing.free(now - self.settings.confirm_every)
+        return Cue.REFUTED if grasp is None or grasp.verdict is Verdict.REFUTED or untold else None
 
     def _advance(self, cue: Cue, now: float) -> None:
         phase = after(self._phase, cue)
@@ -735,10 +737,9 @@ class Guide:
         grasp, settings = self._grasp, self.settings
         looks = self._asked_of_pack - 1
         lifted = grasp is not None and grasp.lifted
-        otherwise = grasp.otherwise if grasp is not None else ()
-        if lifted and not asked and (looks >= len(otherwise) or now < self._lifted_at + settings.confirm_every):
+        if lifted and not asked and (looks >= _LOOKS or now < self._lifted_at + settings.confirm_every):
             return None
-        key = otherwise[min(looks, len(otherwise) - 1)] if lifted and looks >= 0 else "lift"
+        key = grasp.otherwise[min(looks, _LOOKS - 1)] if grasp is not None and lifted and looks >= 0 else "lift"
         pause = settings.reaction + {"lift": _TAKE, "top": _REGRIP}.get(key, 0.0)
         again = settings.confirm_every + pause if lifted else settings.lift_again_after
         return replace(self._notice(f"confirm.{key}", "confirm"), again_after=again, pause=pause)

@@ -27,10 +27,12 @@ MOTIONS: tuple[Motion, ...] = ("still", "handheld", "pan")
 
 TURN_SPEED = 25.0
 TURN_LIMIT = 40.0
-#: Where a hand, or the middle of a pack in it, is shown to the camera, and closer, in the optical frame.
-SHOWN, CLOSER = np.array([0.0, 0.03, 0.42]), np.array([0.0, 0.02, 0.3])
-#: Where on its front a pack is held, as a share of its height above the middle: it is taken by its top.
-_GRIP = 0.4
+#: Where the middle of a pack is held that is shown to the camera, closer to it, and at its top, in the optical frame.
+SHOWN, CLOSER, AT_TOP = np.array([0.0, 0.03, 0.42]), np.array([0.0, 0.02, 0.3]), np.array([0.0, 0.02, 0.36])
+#: Where on its front a pack is held, as a share of its height above the middle: it is taken by its lower part.
+_LOW, _TOP = -0.35, 0.4
+#: Seconds that it takes to hold it elsewhere.
+_REGRIP = 1.5
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ class SimulatedShelf:
         self._turn_goal = np.zeros(2)
         self._taking = False
         self._grip = np.zeros(3)
+        self._held_at = _LOW
+        self._regrip_at = math.inf
         self.held: int | None = None
         self.time = 0.0
         self.hand = SimulatedHand(self._hand_start(), settings.seed, settings.hand_settings)
@@ -171,20 +175,29 @@ class SimulatedShelf:
         return None if pack is None else self.packs[pack].product
 
     def take(self, pack: int) -> None:
-        """The hand takes a pack by its top; from now on it goes where the hand goes."""
+        """The hand takes a pack by its lower part; from now on it goes where the hand goes."""
         product = self.packs[pack].product
         self.held, self._taking = pack, False
         self._bodies.take_away(pack)
-        self._grip = self._scene.front(pack) - [0.0, self.settings.hand_settings.radius, -_GRIP * product.height]
+        self._held_at = _LOW
+        self._grip = self._scene.front(pack) - [0.0, self.settings.hand_settings.radius, -_LOW * product.height]
         self.hand.place(self._grip)
 
     def put_back(self) -> None:
         """The pack in the hand stands at its place again; the hand is before it, where it took it."""
         if self.held is not None:
+            self._hold(_LOW)
             self._scene.move_pack(self.held, np.zeros(3))
             self._bodies.put_back(self.held)
             self.hand.place(self._grip - [0.0, 0.02, 0.0])
-        self.held, self._taking = None, False
+        self.held, self._taking, self._regrip_at = None, False, math.inf
+
+    def _hold(self, share: float) -> None:
+        """The hand holds its pack at another height, at once."""
+        assert self.held is not None
+        up = np.array([0.0, 0.0, (share - self._held_at) * self.packs[self.held].product.height])
+        self._grip, self._held_at, self._regrip_at = self._grip + up, share, math.inf
+        self.hand.place(self.hand.position + up)
 
     def hear(self, text: str, axis: str = "", distance: float = math.nan, phase: str = "") -> None:
         """Something is said to the person now; see ``SimulatedHand.hear``.
@@ -213,7 +226,7 @@ class SimulatedShelf:
             self.hand.hear(axis, distance, self.camera_pose.rotation, self.time, phase)
 
     def gesture(self, gesture: Gesture) -> None:
-        """Take what the hand is at and show it, hold it closer, put it back, or show the hand."""
+        """Take what the hand is at and hold it up, hold it closer or at its top, put it back, or show the hand."""
         if gesture is Gesture.TAKE and self.held is None:
             self._reach_and_take(())
         elif gesture is Gesture.PUT_BACK:
@@ -221,6 +234,8 @@ class SimulatedShelf:
             self.hand.hear("", math.nan, self.camera_pose.rotation, self.time, "stopped")
         elif gesture in (Gesture.TAKE, Gesture.SHOW_HAND, Gesture.CLOSER):
             self._show(CLOSER if gesture is Gesture.CLOSER else SHOWN)
+        elif gesture is Gesture.AT_TOP and self.held is not None:
+            self._regrip_at = self.time + self.settings.hand_settings.reaction + _REGRIP
         elif gesture is Gesture.LOWER:
             self.hand.go_to(self.hand.position - [0.0, 0.0, 0.15], self.time)
 
@@ -231,8 +246,8 @@ class SimulatedShelf:
 
     def _show(self, where: Vector) -> None:
         """Hold the hand, or the pack in it, where the camera sees it."""
-        above = 0.0 if self.held is None else _GRIP * self.packs[self.held].product.height
-        self.hand.go_to(self.camera_pose.to_world(where - np.array([0.0, above, 0.0])), self.time)
+        low = 0.0 if self.held is None else -self._held_at * self.packs[self.held].product.height
+        self.hand.go_to(self.camera_pose.to_world(where + np.array([0.0, low, 0.0])), self.time)
 
     def step(self, seconds: float) -> None:
         """Let time pass for the camera and the hand."""
@@ -246,13 +261,16 @@ class SimulatedShelf:
             if self._taking and self.hand.feels and self.hand.touched is not None:
                 self.take(self.hand.touched)
                 self._show(SHOWN)
+            if self.time >= self._regrip_at:
+                self._hold(_TOP)
+                self._show(AT_TOP)
         if self.held is not None:
             self._scene.move_pack(self.held, self.hand.position - self._grip)
 
     def render(self, truth: bool = True) -> RenderedFrame:
         """The camera's picture now."""
-        from_above = 180.0 if self.held is not None else 0.0
-        self._scene.move_hand(self.hand.position if self.settings.hand else None, from_above)
+        from_above = self.held is not None and self._held_at > 0
+        self._scene.move_hand(self.hand.position if self.settings.hand else None, 180.0 if from_above else 0.0)
         return self._scene.render(self.camera_pose, truth=truth)
 
     def ground_truth(self, product_id: str) -> list[PackTruth]:

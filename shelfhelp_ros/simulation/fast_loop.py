@@ -33,11 +33,12 @@ LIMIT = 90.0
 #: Seconds that it takes to say "That's it".
 YES = 0.6
 HAND_PERIOD, HAND_LATENCY, HAND_ERROR, HAND_HIDDEN = 0.1, 0.08, 0.01, 1.5
-#: Where a hand is held that is to be shown, that shows a pack, and that shows it closer, in the optical frame.
+#: Where a hand is held that is to be shown, that shows a pack, and that shows it otherwise, in the optical frame.
 SHOWN = {
     Gesture.SHOW_HAND: np.array([0.0, 0.05, 0.4]),
-    Gesture.TAKE: np.array([0.0, -0.06, 0.42]),
-    Gesture.CLOSER: np.array([0.0, -0.06, 0.3]),
+    Gesture.TAKE: np.array([0.0, 0.1, 0.42]),
+    Gesture.CLOSER: np.array([0.0, 0.09, 0.3]),
+    Gesture.AT_TOP: np.array([0.0, -0.06, 0.36]),
 }
 VOICE_DELAY = 0.03
 TURN_SPEED, TURN_LIMIT = 25.0, 45.0

@@ -26,8 +26,9 @@ Seen = tuple[Vector, int, Vector]
 
 #: Half the picture as tangents, less a margin for a product that is cut off.
 VIEW = HALF_VIEW - 0.05
-#: Half the width of a hand, metres; where a hand holds a pack, as a share of its height above the middle.
-_PALM, _GRIP = 0.045, 0.4
+#: Half the width of a hand, metres; where a hand holds a pack, as a share of its height below the middle, and at its
+#: top.
+_PALM, _GRIP, _TOP = 0.045, 0.35, -0.4
 #: How far the box about a pack is from its front, as the standard deviation of a logarithm: assumed.
 _SIZE_ERROR = 0.1
 #: A verdict holds until it is drawn anew, with this chance in the time (seconds) between two measured frames: errors
@@ -123,7 +124,8 @@ class Perception:
             self._held_how, self._held_since = hand.shows, now
         said = self._held.at(now - self._held_since, hand.shows)
         shelf = rack.without(hand.held)
-        middle = sees(hand.position + np.array([0.0, _GRIP * 2 * float(rack.halves[hand.held, 1]), 0.0]))
+        grip = _TOP if hand.shows is Gesture.AT_TOP else _GRIP
+        middle = sees(hand.position - np.array([0.0, grip * 2 * float(rack.halves[hand.held, 1]), 0.0]))
         in_hand = middle, hand.held, self._size(rack, hand.held)
         on_shelf = self._visible(shelf, WANTED, sees) if said.place == "wanted" else self._decoy(shelf, sees)
         clear = self._clear(said, in_hand, sees(hand.position))

@@ -35,6 +35,7 @@ class Gesture(Enum):
     TAKE = "and show me"
     TURN = "turn its front"
     CLOSER = "closer to the camera"
+    AT_TOP = "at its top"
     PUT_BACK = "put it back"
     LOWER = "lower your hand"
     STEP = "take a step closer"

@@ -31,9 +31,8 @@ _FINAL_REACH = 0.2
 #: Seconds that a movement takes however short it is.
 _SETTLE = 0.2
 _BETWEEN_HALVES = 0.2
-#: Seconds to find the top of a pack and close the fingers around it, or to let it go; metres that the hand goes back
-#: then, or is lowered.
-_GRASP, _BACK, _LOWERED = 0.7, 0.05, 0.15
+#: Seconds to close the fingers around a pack, or to let it go; metres that the hand goes back then, or is lowered.
+_GRASP, _BACK, _LOWERED = 0.5, 0.05, 0.15
 #: How exactly a pack or a hand is held where the camera sees it, metres.
 _SHOWING = 0.05
 
@@ -139,7 +138,7 @@ class Hand:
     """The hand of a person: hears sentences, moves after a while, drifts, and is stopped by what it touches.
 
     ``touched`` and ``held`` are indices of packs; ``shows`` is how it went to where the camera sees it, with or without
-    a pack: as Gesture SHOW_HAND, TAKE or CLOSER; None while it did not.
+    a pack: as Gesture SHOW_HAND, TAKE, CLOSER or AT_TOP; None while it did not.
     """
 
     def __init__(self, person: Person, position: Vector, rng: np.random.Generator) -> None:
@@ -164,7 +163,7 @@ class Hand:
     ) -> None:
         """A sentence sounds from ``begins`` to ``ends``; ``camera`` (3, 3) turns its frame into the world's.
 
-        ``shown``: where (3,) the hand goes that is to be shown, that shows a pack, and that shows it closer.
+        ``shown``: where (3,) the hand goes that is to be shown, that shows a pack, and that shows it otherwise.
         """
         self._shown = shown
         population, person = self.person.population, self.person
@@ -213,7 +212,8 @@ class Hand:
 
     def _go(self, gesture: Gesture, now: float) -> None:
         """Bring the hand to where the camera sees it."""
-        self.shows = gesture
+        if self.shows is not Gesture.AT_TOP or gesture is not Gesture.CLOSER:
+            self.shows = gesture
         shift = self._shown[gesture] + _SHOWING * self._rng.standard_normal(3) - self.position
         self._plan([np.asarray(shift)], now)
 
@@ -248,7 +248,7 @@ class Hand:
     def _obey(self, gesture: Gesture, axes: Vector, now: float) -> None:
         if gesture is Gesture.TAKE and self.held is None:
             self._reach_and_take((), axes, now)
-        elif gesture in (Gesture.TAKE, Gesture.CLOSER, Gesture.SHOW_HAND):
+        elif gesture in (Gesture.TAKE, Gesture.CLOSER, Gesture.AT_TOP, Gesture.SHOW_HAND):
             self._go(gesture, now)
         elif gesture is Gesture.PUT_BACK:
             self._returning, self.shows = self.held is not None, None

@@ -16,14 +16,14 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.sightings import Decision, Verified
 from shelfhelp_ros.simulation.hearing import Gesture
 
-VERSION = 5
+VERSION = 4
 SITUATIONS = ("plain", "twin", "absent")
 #: Where what perception speaks of is while a pack is held up.
 PLACES = ("held", "wanted", "other", "nothing")
 #: What stands clear of the shelf then, near the hand.
 CLEAR = ("held", "hand", "nothing")
 #: How a pack is held up, one after the other.
-STAGES = ("shown", "closer")
+STAGES = ("shown", "closer", "top")
 #: A pack of which less than this share is seen counts as covered.
 COVERED = 0.6
 MEASURED = Path(__file__).with_suffix(".yaml")
@@ -78,8 +78,8 @@ class HeldVerdict:
 
 @dataclass(frozen=True)
 class HeldRun:
-    """One pack in the hand, held at its top, frame by frame: from when it was ``shown`` on, and from when it was asked
-    for ``closer``.
+    """One pack in the hand, frame by frame: from when it was ``shown`` on, from when it was asked for ``closer``, and
+    from when it was to be held at its ``top``.
 
     ``taken``: the *right* one, its *twin*, or any *other*; ``packs``: how many of the wanted product stood there;
     ``differ``: what its near-duplicate differs from it in.
@@ -91,10 +91,11 @@ class HeldRun:
     packs: int
     shown: tuple[HeldVerdict, ...]
     closer: tuple[HeldVerdict, ...]
+    top: tuple[HeldVerdict, ...]
 
     def at(self, seconds: float, how: Gesture | None, period: float = 0.2) -> HeldVerdict:
-        """The verdict ``seconds`` after the pack was taken, or was to come closer; the last one lasts."""
-        frames = self.closer if how is Gesture.CLOSER else self.shown
+        """The verdict ``seconds`` after the pack was taken, or was to be held otherwise; the last one lasts."""
+        frames = {Gesture.CLOSER: self.closer, Gesture.AT_TOP: self.top}.get(how or Gesture.TAKE, self.shown)
         return frames[min(len(frames) - 1, max(0, int(seconds / period)))]
 
 

@@ -154,7 +154,7 @@ class Oracle:
     def check_axis(self, instruction: Instruction, axis: int) -> bool | None:
         """Whether the sentence sends to the positive side of an axis; None when it does not name the axis."""
         words = [(("left",), ("right",)), (("up", "higher"), ("down", "lower")), (("back",), ("forward",))][axis]
-        way = instruction.text.lower().removesuffix(", then take it by its top and show me.")
+        way = instruction.text.lower().removesuffix(", then take it and show me.")
         back, forth = (any(word in way for word in side) for side in words)
         if not back and not forth:
             return None

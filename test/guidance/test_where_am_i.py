@@ -88,7 +88,7 @@ def test_a_pack_in_the_hand_has_no_way_to_it() -> None:
             break
         driver.watch(0.3, at=(0.1, 0.05, 0.6), hand=(0.1, 0.05, 0.57))
     assert driver.phase is Phase.CONFIRM
-    assert ask(driver).text == "Take it by its top and show me."
+    assert ask(driver).text == "Take it and show me."
 
 
 def test_nothing_is_looked_for() -> None:

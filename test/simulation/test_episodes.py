@@ -22,7 +22,7 @@ from shelfhelp_ros.simulation.perception_noise import PerceptionNoise
 from shelfhelp_ros.simulation.racks import SITUATIONS, TWIN, WANTED, draw_scene
 
 #: Where a pack is held up, down and ahead in the optical frame, by how.
-HELD_UP = ((Gesture.TAKE, -0.1, 0.42), (Gesture.CLOSER, -0.1, 0.3))
+HELD_UP = ((Gesture.TAKE, 0.1, 0.42), (Gesture.CLOSER, 0.1, 0.3), (Gesture.AT_TOP, -0.1, 0.36))
 EYE = np.eye(3)
 
 
@@ -60,16 +60,16 @@ def test_a_hand_goes_as_far_as_its_person_does() -> None:
     assert np.median(moved) == pytest.approx(0.19 * person.gains[0], rel=0.15)
 
 
-def test_a_pack_is_taken_held_closer_and_put_back() -> None:
-    """The pack in front of the hand comes along, stands in nobody's way, and is at its place again afterwards. Who is
-    to hold it at its top does so already."""
+def test_a_pack_is_taken_held_closer_and_at_its_top_and_put_back() -> None:
+    """The pack in front of the hand comes along, stands in nobody's way, and is at its place again afterwards. Who
+    holds it at its top goes on doing so when it is to come closer."""
     person = draw_person(Population(misheard=0.0, pause=0.0, early=0.0), 0, 1)
     rack = draw_scene(SITUATIONS[0], rng(2)).rack
     hand = Hand(person, rack.points(WANTED)[0] - [0, 0, 0.05], rng(1))
     shown = {gesture: np.array([0.0, y, z]) for gesture, y, z in HELD_UP}
     now = 0.0
     asked = [("confirm.lift", 5, Gesture.TAKE), ("confirm.closer", 4, Gesture.CLOSER)]
-    for key, seconds, how in [*asked, ("confirm.top", 4, Gesture.CLOSER)]:
+    for key, seconds, how in [*asked, ("confirm.top", 4, Gesture.AT_TOP), ("confirm.closer", 4, Gesture.AT_TOP)]:
         hand.hear(Phrases.load().say(key), "confirm", EYE, now, now + 0.1, shown)
         for _ in range(20 * seconds):
             now += 0.05
@@ -94,7 +94,7 @@ def test_a_pack_is_taken_at_the_end_of_a_movement() -> None:
     taken = []
     for number in range(20):
         hand = Hand(person, start, rng(number))
-        text = "Right an inch, forward 8 inches, then take it by its top and show me."
+        text = "Right an inch, forward 8 inches, then take it and show me."
         hand.hear(text, "reach", EYE, 0.0, 0.1, {Gesture.TAKE: np.array([0.0, 0.1, 0.3])})
         for tick in range(120):
             hand.step(0.05 * (tick + 1), 0.05, rack)
@@ -108,7 +108,7 @@ def test_who_misses_the_end_of_a_sentence_takes_nothing() -> None:
     person = draw_person(Population(misheard=0.0, half_missed=1.0, pause=0.0), 0, 1)
     rack = draw_scene(SITUATIONS[0], rng(2)).rack
     hand = Hand(person, rack.points(WANTED)[0] - [0, 0, 0.3], rng(1))
-    hand.hear("Forward 8 inches, then take it by its top and show me.", "reach", EYE, 0.0, 0.1, {})
+    hand.hear("Forward 8 inches, then take it and show me.", "reach", EYE, 0.0, 0.1, {})
     for tick in range(120):
         hand.step(0.05 * (tick + 1), 0.05, rack)
     assert hand.held is None
@@ -120,7 +120,7 @@ def test_an_empty_hand_takes_nothing() -> None:
     """Where nothing is within reach, what is held up is the hand."""
     scene = draw_scene(SITUATIONS[0], rng(2))
     hand = Hand(draw_person(Population(misheard=0.0), 0, 1), np.array([0.0, 0.0, 0.1]), rng(1))
-    hand.hear("Take it by its top and show me.", "confirm", EYE, 0.0, 0.1, {Gesture.TAKE: np.zeros(3)})
+    hand.hear("Take it and show me.", "confirm", EYE, 0.0, 0.1, {Gesture.TAKE: np.zeros(3)})
     for tick in range(100):
         hand.step(0.05 * (tick + 1), 0.05, scene.rack)
     assert hand.held is None
@@ -144,6 +144,7 @@ def test_what_was_measured_of_packs_in_the_hand() -> None:
         assert run.at(0.0, None) is run.shown[0]
         assert run.at(0.45, Gesture.TAKE) is run.shown[2]
         assert run.at(99.0, Gesture.CLOSER) is run.closer[-1]
+        assert run.at(0.0, Gesture.AT_TOP) is run.top[0]
 
 
 def test_what_was_never_found_is_not_found_in_a_search() -> None:
