@@ -389,7 +389,7 @@ def test_a_sentence_that_the_voice_dropped_sends_nobody(reacher):
 
 def test_a_hand_that_is_forgotten_before_the_yes_gets_none(driver):
     """The looks said yes while the voice still spoke; then the hand was gone for good."""
-    driver.watch(2.5, at=SHELF, hand=AT_SHELF)
+    driver.watch(1.7, at=SHELF, hand=AT_SHELF)
     assert driver.texts[-1] == "Take it and show me."
     driver.watch(0.6, at=UP, hand=UP_HAND)
     driver.watch(9.0, at=UP)
@@ -581,7 +581,7 @@ def test_a_further_pack_beside_it_says_nothing(driver):
 
 def test_a_lost_camera_does_not_make_the_pack_forgotten(driver):
     """After a gap in the pictures the pack in the hand is looked at on, and the hand is not sent anywhere."""
-    driver.take(0.5)
+    driver.take(0.2)
     driver.wait(3.0)
     assert driver.phase is Phase.STALE
     driver.watch(6.0, at=UP, hand=UP_HAND)
