@@ -15,7 +15,7 @@ pytest.importorskip("pytorch_metric_learning", reason="pytorch-metric-learning c
 pytest.importorskip("sklearn", reason="scikit-learn comes with the extra 'training'")
 
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -42,11 +42,20 @@ def embedded(seed: int, count: int, labels: int = 8, dimensions: int = 16, noise
     return Embedded(vectors, names.astype(str), np.array([f"{count}/{row}" for row in range(count)]))
 
 
+def closest_gap(vectors: np.ndarray) -> float:
+    """The least difference between two cosines of one vector to others."""
+    cosines = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
+    np.fill_diagonal(cosines, 2.0)
+    return float(np.diff(np.sort(cosines, axis=1), axis=1).min())
+
+
 @given(SEEDS, st.sampled_from([0.5, 1.5, 4.0]))
 @settings(max_examples=15, deadline=None)
 def test_figures_are_those_of_pytorch_metric_learning(seed: int, noise: float) -> None:
     """Recall@1, MAP@R, R-precision and mAP on random vectors, each against all others."""
     pictures = embedded(seed, 60, noise=noise)
+    # Of neighbours that are equally near in single precision either may be the first.
+    assume(closest_gap(pictures.vectors) > 1e-6)
     calculator = AccuracyCalculator(
         include=("precision_at_1", "mean_average_precision_at_r", "r_precision", "mean_average_precision"),
         k=59,
