@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,6 +205,17 @@ class ShelfScene:
         geom = self._model.geom(f"pack{index}").id
         self._model.geom_pos[geom] = self._places[geom] + shift
         self._shifts[index] = shift
+
+    @contextmanager
+    def moved(self, shifts: Mapping[int, Vector]) -> Iterator[None]:
+        """For a while, packs by their number are that far from their places on the shelf (``move_pack``)."""
+        for index, shift in shifts.items():
+            self.move_pack(index, shift)
+        try:
+            yield
+        finally:
+            for index in shifts:
+                self.move_pack(index, np.zeros(3))
 
     def front(self, index: int) -> Vector:
         """Middle of the front of a pack where it is now (3,), metres in the world."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from shelfhelp_ros.simulation.effects import Effects
+from shelfhelp_ros.simulation.held_up import Held, random_held
 from shelfhelp_ros.simulation.layout import LAYOUTS, Layout, Stock
 from shelfhelp_ros.simulation.products import Product
 from shelfhelp_ros.simulation.scene import CameraPose, Look, RenderedFrame, SceneSettings, ShelfScene
@@ -17,8 +18,8 @@ from shelfhelp_ros.simulation.wild import wild_effects, wild_hand, wild_settings
 PACK_PIXELS = (28.0, 210.0)
 FAR = 70.0
 DRINKS = ("soda", "energy", "beer", "juice", "water", "milk")
-Domain = Literal["plain", "wild"]
-DOMAINS: tuple[Domain, ...] = ("plain", "wild")
+Domain = Literal["plain", "wild", "held"]
+DOMAINS: tuple[Domain, ...] = ("plain", "wild", "held")
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,13 @@ WILD_TILT = Tilt(yaw=24.0, widest=58.0, pitch=9.0, pitch_spread=18.0, lowest=-32
 
 @dataclass(frozen=True)
 class Surprise:
-    """What changes from picture to picture of one shelf. ``roll`` turns the arm, in degrees."""
+    """What changes from picture to picture of one shelf: ``roll`` of the arm in degrees, ``held`` what it holds."""
 
     pose: CameraPose
     effects: Effects
     hand: np.ndarray[tuple[int], np.dtype[np.float64]] | None
     roll: float = 0.0
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,13 @@ def random_surprise(rng: np.random.Generator, scene: ShelfScene, pixels: float) 
     """A camera that sees packs about ``pixels`` high, its faults, and sometimes a hand in the picture."""
     pose = _random_pose(rng, scene, pixels, Tilt())
     return Surprise(pose, Effects.sample(rng), _random_hand(rng, scene.stock))
+
+
+def held_surprise(rng: np.random.Generator, scene: ShelfScene, pixels: float) -> Surprise:
+    """A camera before the shelf, and a pack of it that somebody holds up to the camera."""
+    pose = _random_pose(rng, scene, pixels, Tilt())
+    held = random_held(rng, scene, pose)
+    return Surprise(pose, Effects.sample(rng), held.hand, held.roll, held)
 
 
 def wild_surprise(rng: np.random.Generator, scene: ShelfScene, pixels: float, cooler: bool) -> Surprise:
@@ -167,13 +176,18 @@ def random_pictures(
         settings = wild_settings(settings, rng, cooler, layout)
     with ShelfScene(chosen, seed, settings) as scene:
         for number in range(max(wanted, default=-1) + 1):
-            surprise = (
-                wild_surprise(rng, scene, pixels, cooler) if domain == "wild" else random_surprise(rng, scene, pixels)
-            )
+            surprise = _surprise(domain, rng, scene, pixels, cooler)
             if number in wanted:
                 scene.move_hand(surprise.hand, surprise.roll)
-                frame = scene.render(surprise.pose, surprise.effects, moment=number)
+                with scene.moved({} if surprise.held is None else {surprise.held.pack: surprise.held.shift}):
+                    frame = scene.render(surprise.pose, surprise.effects, moment=number)
                 yield ShelfPicture(number, frame, _drawn(domain, settings, surprise, cooler))
+
+
+def _surprise(domain: Domain, rng: np.random.Generator, scene: ShelfScene, pixels: float, cooler: bool) -> Surprise:
+    if domain == "wild":
+        return wild_surprise(rng, scene, pixels, cooler)
+    return held_surprise(rng, scene, pixels) if domain == "held" else random_surprise(rng, scene, pixels)
 
 
 def _drawn(domain: Domain, settings: SceneSettings, surprise: Surprise, cooler: bool) -> dict[str, Any]:
@@ -189,6 +203,7 @@ def _drawn(domain: Domain, settings: SceneSettings, surprise: Surprise, cooler: 
         "domain": domain,
         "cooler": cooler,
         "hand": hand,
+        **({} if surprise.held is None else {"held": surprise.held.pack}),
         "effects": effects,
         "layout": asdict(settings.layout),
         "lamps": len(settings.look.lamps),
