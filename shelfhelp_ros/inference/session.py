@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -62,6 +64,8 @@ class OnnxSession:
         # Detector and encoder take turns: a pool that spins while it waits would take the cores from the other one.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        if backend == "cuda":
+            _load_cuda_wheels()
         try:
             self._session = onnxruntime.InferenceSession(str(model), options, providers=_PROVIDERS[backend])
         except Exception as error:  # ONNX Runtime's exceptions share no base class
@@ -99,6 +103,15 @@ class OnnxSession:
         except Exception as error:
             raise ShelfHelpError(f"{self._model.name} failed on its input ({_first_line(error)})") from error
         return dict(zip(self._outputs, values, strict=True))
+
+
+def _load_cuda_wheels() -> None:
+    """CUDA and cuDNN as NVIDIA's wheels bring them lie beside ONNX Runtime, where the system's loader does not look."""
+    preload = getattr(onnxruntime, "preload_dlls", None)
+    if preload is not None:
+        # It prints what it does not find; whether that matters, the session says.
+        with contextlib.redirect_stdout(io.StringIO()):
+            preload(directory="")
 
 
 @dataclass(frozen=True)
