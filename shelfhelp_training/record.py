@@ -47,7 +47,7 @@ def training_facts(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str,
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "seed": int(os.environ.get("PL_GLOBAL_SEED", "-1")),
         "commit": current_commit(),
-        "machine": machine(),
+        "machine": machine() + gpu_of(trainer),
         "torch": torch.__version__,
     }
     description = getattr(getattr(trainer, "datamodule", None), "description", None)
@@ -84,6 +84,12 @@ def machine() -> str:
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
         model = f"{len(names)} × {names[0]}" if names else model
     return f"{model}, {torch.get_num_threads()} training threads"
+
+
+def gpu_of(trainer: pl.Trainer) -> str:
+    """The GPU that a training runs on, after a comma; empty where it runs on the processor."""
+    device = trainer.strategy.root_device
+    return f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ""
 
 
 def _git(*arguments: str) -> str:
