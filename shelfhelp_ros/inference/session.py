@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +21,8 @@ from shelfhelp_ros.inference.tensorrt_library import INSTALL, find_library
 
 Tensor = npt.NDArray[np.float32]
 _LOG = logging.getLogger(__name__)
-_PROVIDERS = {
-    "cpu": ["CPUExecutionProvider"],
-    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
-}
+# As ONNX Runtime takes them: a name, or a name with its options.
+Provider = str | tuple[str, dict[str, str]]
 
 
 class Session(Protocol):
@@ -49,41 +45,35 @@ class Session(Protocol):
         ...
 
 
-class OnnxSession:
-    """ONNX Runtime: ``cpu``, or ``cuda`` on an NVIDIA GPU where its CUDA build is installed.
+class OnnxNetwork:
+    """An ONNX file in ONNX Runtime: what every session on it shares. ``backend`` is what it runs on.
 
     ``exact`` computes a network in eight bits as it is written, and not with the processor's own instructions for eight
     bits, whose sums saturate where there is no VNNI.
     """
 
-    def __init__(self, model: Path, backend: str, threads: int | None = None, exact: bool = False) -> None:
-        options = onnxruntime.SessionOptions()
+    backend: str
+
+    def __init__(self, model: Path, providers: Sequence[Provider], threads: int | None, exact: bool = False) -> None:
+        self._options = onnxruntime.SessionOptions()
         if exact:
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.intra_op_num_threads = threads or usable_cores()
+            self._options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        self._options.intra_op_num_threads = threads or usable_cores()
         # Detector and encoder take turns: a pool that spins while it waits would take the cores from the other one.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        if backend == "cuda":
-            _load_cuda_wheels()
+        self._options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._options.log_severity_level = 3
+        self._model, self._providers = model, list(providers)
         try:
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=_PROVIDERS[backend])
+            self._loaded = self._open()
+        except ShelfHelpError:
+            raise
         except Exception as error:  # ONNX Runtime's exceptions share no base class
             raise ShelfHelpError(
                 f"{model} is not a usable ONNX model ({_first_line(error)}); reinstall shelfhelp"
             ) from error
-        self._backend = "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
-        if backend == "cuda" and self._backend != "cuda":
-            raise ShelfHelpError(
-                "the CUDA libraries do not load; install the CUDA version onnxruntime-gpu asks for, or use cpu"
-            )
-        self._model = model
-        self._inputs = tuple(node.name for node in self._session.get_inputs())
-        self._outputs = tuple(node.name for node in self._session.get_outputs())
-
-    @property
-    def backend(self) -> str:
-        return self._backend
+        self._inputs = tuple(node.name for node in self._loaded.get_inputs())
+        self._outputs = tuple(node.name for node in self._loaded.get_outputs())
+        self._metadata_card = dict(self._loaded.get_modelmeta().custom_metadata_map).get(METADATA_KEY)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -95,23 +85,35 @@ class OnnxSession:
 
     @property
     def metadata_card(self) -> str | None:
-        return dict(self._session.get_modelmeta().custom_metadata_map).get(METADATA_KEY)
+        return self._metadata_card
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         try:
-            values: list[Any] = self._session.run(list(self._outputs), dict(inputs))
+            return self._run(dict(inputs))
+        except ShelfHelpError:
+            raise
         except Exception as error:
             raise ShelfHelpError(f"{self._model.name} failed on its input ({_first_line(error)})") from error
-        return dict(zip(self._outputs, values, strict=True))
+
+    def _open(self) -> Any:
+        return onnxruntime.InferenceSession(str(self._model), self._options, providers=self._providers)
+
+    def _run(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self._outputs_of(self._loaded, inputs)
+
+    def _outputs_of(self, session: Any, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        return dict(zip(self._outputs, session.run(list(self._outputs), inputs), strict=True))
 
 
-def _load_cuda_wheels() -> None:
-    """CUDA and cuDNN as NVIDIA's wheels bring them lie beside ONNX Runtime, where the system's loader does not look."""
-    preload = getattr(onnxruntime, "preload_dlls", None)
-    if preload is not None:
-        # It prints what it does not find; whether that matters, the session says.
-        with contextlib.redirect_stdout(io.StringIO()):
-            preload(directory="")
+class OnnxSession(OnnxNetwork):
+    """ONNX Runtime on the processor; see `OnnxNetwork` for ``exact``."""
+
+    backend = "cpu"
+
+    def __init__(
+        self, model: Path, backend: Literal["cpu"] = "cpu", threads: int | None = None, exact: bool = False
+    ) -> None:
+        super().__init__(model, ["CPUExecutionProvider"], threads, exact)
 
 
 @dataclass(frozen=True)
@@ -145,11 +147,17 @@ def _cuda_obstacle() -> str:
     return "" if has_cuda else "this onnxruntime has no CUDA (install onnxruntime-gpu)"
 
 
+def _open_cuda(model: Path, threads: int | None) -> Session:
+    from shelfhelp_ros.inference.cuda_session import CudaSession
+
+    return CudaSession(model, threads)
+
+
 # The best first: `auto` takes the first that can be used.
 KINDS: dict[str, Kind] = {
     "tensorrt": Kind(_tensorrt_obstacle, _open_tensorrt),
-    "cuda": Kind(_cuda_obstacle, lambda model, threads: OnnxSession(model, "cuda", threads)),
-    "cpu": Kind(lambda: "", lambda model, threads: OnnxSession(model, "cpu", threads)),
+    "cuda": Kind(_cuda_obstacle, _open_cuda),
+    "cpu": Kind(lambda: "", lambda model, threads: OnnxSession(model, threads=threads)),
 }
 BACKENDS = ("auto", *sorted(KINDS))
 

@@ -15,6 +15,7 @@ from typing import Any, Generic
 import numpy as np
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.inference.batches import in_batches
 from shelfhelp_ros.inference.card import ModelCard, load_card
 from shelfhelp_ros.inference.cuda import Device
 from shelfhelp_ros.inference.engine_cache import Engine, EngineCache, Loaded, Product
@@ -172,6 +173,7 @@ class Runner:
 
     def __init__(self, model: Path, card: ModelCard, engines: Engines[Any], make_lane: Callable[..., Any]) -> None:
         self._model, self._card, self._engines, self._make_lane = model, card, engines, make_lane
+        self._largest = 1 if card.detection is not None else BATCH_BUCKETS[-1]
         self._lanes: OrderedDict[tuple[object, ...], Any] = OrderedDict()
 
     @property
@@ -184,7 +186,9 @@ class Runner:
             given = {name: np.ascontiguousarray(inputs[name], network.dtype(name)) for name in wanted}
         except KeyError as error:
             raise ShelfHelpError(f"{self._model.name} failed on its input (no tensor {error})") from error
-        return self._in_batches(given, lambda part: self._go(("run",), [_stage(network)], part, network.outputs))
+        return in_batches(
+            given, wanted, lambda part: self._go(("run",), [_stage(network)], part, network.outputs), self._largest
+        )
 
     def see(self, image: ImageArray, views: Sequence[View]) -> dict[str, Tensor]:
         if image.shape[0] > LARGEST_PICTURE[0] or image.shape[1] > LARGEST_PICTURE[1]:
@@ -198,32 +202,13 @@ class Runner:
             wanted[detection.scores] = "kept_scores"
             inputs["window"] = np.asarray(views[0].window, np.float32)
             inputs["iou"] = np.asarray([detection.nms_iou], np.float32)
-        found = self._in_batches(
-            inputs, lambda part: self._go(("see",), stages, part, tuple(wanted.values())), ("rows", "columns")
+        found = in_batches(
+            inputs,
+            ("rows", "columns"),
+            lambda part: self._go(("see",), stages, part, tuple(wanted.values())),
+            self._largest,
         )
         return {name: found[source] for name, source in wanted.items()}
-
-    def _in_batches(
-        self,
-        inputs: Mapping[str, np.ndarray],
-        go: Callable[[dict[str, np.ndarray]], dict[str, Tensor]],
-        batched: tuple[str, ...] | None = None,
-    ) -> dict[str, Tensor]:
-        """Run in batches of the sizes there are engines for; the last one is filled up with zeros."""
-        names = tuple(inputs) if batched is None else batched
-        count = len(inputs[names[0]])
-        largest = 1 if self._card.detection is not None else BATCH_BUCKETS[-1]
-        parts = []
-        for start in range(0, max(count, 1), largest):
-            size = min(largest, count - start)
-            bucket = next((bucket for bucket in BATCH_BUCKETS if bucket >= size), largest)
-            part = dict(inputs)
-            for name in names:
-                filled = np.zeros((bucket, *inputs[name].shape[1:]), inputs[name].dtype)
-                filled[:size] = inputs[name][start : start + size]
-                part[name] = filled
-            parts.append({name: value[:size] for name, value in go(part).items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _go(
         self, kind: tuple[str, ...], stages: list[Any], inputs: Mapping[str, np.ndarray], wanted: Sequence[str]
