@@ -9,10 +9,12 @@ import pytest
 
 pytest.importorskip("pytorch_lightning", reason="pytorch-lightning comes with the extra 'training'")
 
+import torch
 from click.testing import CliRunner
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_training.commands.evaluate_throughput import command
+from shelfhelp_training.evaluation import throughput
 
 SMALL = [
     "--backbone",
@@ -52,3 +54,26 @@ def test_wrong_settings_are_said_in_one_line(more: list[str], words: str) -> Non
     """Before anything is measured."""
     with pytest.raises(ShelfHelpError, match=words):
         CliRunner().invoke(command, [*SMALL, *more], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("make", ["our_steps", "network_steps", "lightly_steps"])
+def test_contenders_compute_in_the_same_precision(make, monkeypatch, tmp_path) -> None:
+    """On a GPU whole steps are in bfloat16, projection head and loss too; here the processor computes in it."""
+    if make == "lightly_steps" and not throughput.lightly_is_there():
+        pytest.skip("lightly is not installed")
+    setting = throughput.Setting("test_resnet", size=32, batch=4)
+    assert not throughput._precision(setting)._enabled
+    monkeypatch.setattr(throughput, "_precision", lambda setting: torch.autocast("cpu", torch.bfloat16))
+    types: set[torch.dtype] = set()
+
+    def watch(module: torch.nn.Module, inputs: object, output: object) -> None:
+        if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):
+            types.add(output.dtype)
+
+    step = getattr(throughput, make)(setting, *([] if make == "network_steps" else [tmp_path]))
+    handle = torch.nn.modules.module.register_module_forward_hook(watch)
+    try:
+        step()
+    finally:
+        handle.remove()
+    assert types == {torch.bfloat16}
