@@ -240,7 +240,7 @@ class ShelfScene:
         image = (effects or self.settings.effects).apply(clean, self._frames if moment is None else moment, depth)
         self._frames += 1
         found = self._pack_of_geom[geoms] if truth else np.full((1, 1), -1, np.int32)
-        boxes, counts, packs = visible_boxes(found, len(self.stock.packs))
+        boxes, counts, packs = visible_boxes(found, self._reaches(pose, np.unique(found)))
         positions = np.array([self.front(index) for index in packs]).reshape(-1, 3)
         outlines = np.array([self.outline_area(index, pose) for index in packs], np.float32)
         return RenderedFrame(
@@ -261,12 +261,28 @@ class ShelfScene:
         turn = np.array([[np.cos(pack.yaw), -np.sin(pack.yaw), 0], [np.sin(pack.yaw), np.cos(pack.yaw), 0], [0, 0, 1]])
         return np.asarray(self._meshes[pack.product.id].vertices @ turn.T + pack.foot + self._shifts[index])
 
-    def outline_area(self, index: int, pose: CameraPose) -> float:
-        """Pixels that a pack would cover if nothing stood before it and the picture had no edges."""
+    def outline(self, index: int, pose: CameraPose) -> Vector | None:
+        """Where the corners of a pack lie in the picture from ``pose``, N×2 pixels; None when one is behind the camera."""
         points = pose.to_optical(self.pack_vertices(index))
         if points[:, 2].min() < 0.02:
+            return None
+        focal, centre = [self.camera.fx, self.camera.fy], [self.camera.cx, self.camera.cy]
+        return np.asarray(points[:, :2] / points[:, 2:] * focal + centre)
+
+    def _reaches(self, pose: CameraPose, seen: npt.NDArray[np.int32]) -> BoxArray:
+        """Box round the whole of each of the packs that are ``seen``, a pixel to spare; unlimited for all others."""
+        reaches = np.tile(np.array([-np.inf, -np.inf, np.inf, np.inf], np.float32), (len(self.stock.packs), 1))
+        for index in seen[seen >= 0]:
+            pixels = self.outline(int(index), pose)
+            if pixels is not None:
+                reaches[index] = [*(pixels.min(axis=0) - 1), *(pixels.max(axis=0) + 1)]
+        return reaches
+
+    def outline_area(self, index: int, pose: CameraPose) -> float:
+        """Pixels that a pack would cover if nothing stood before it and the picture had no edges."""
+        pixels = self.outline(index, pose)
+        if pixels is None:
             return float("inf")
-        pixels = points[:, :2] / points[:, 2:] * [self.camera.fx, self.camera.fy]
         parts = self._meshes[self.stock.packs[index].product.id].parts
         if len(parts) == 1:
             return float(cv2.contourArea(cv2.convexHull(pixels.astype(np.float32))))
@@ -279,10 +295,20 @@ class ShelfScene:
         return float(np.count_nonzero(mask)) * float(span / OUTLINE_PIXELS) ** 2
 
 
-def visible_boxes(found: npt.NDArray[np.int32], count: int) -> tuple[BoxArray, npt.NDArray[np.int64], tuple[int, ...]]:
-    """Boxes (N×4), pixel counts (N) and numbers of the packs in an H×W map of pack numbers, -1 where there is none."""
+def visible_boxes(
+    found: npt.NDArray[np.int32], reaches: BoxArray
+) -> tuple[BoxArray, npt.NDArray[np.int64], tuple[int, ...]]:
+    """Boxes (N×4), pixel counts (N) and numbers of the packs in an H×W map of pack numbers, -1 where there is none.
+
+    ``reaches`` (packs×4) says how far each pack can reach. What lies outside is no part of it: a graphics driver
+    that blends the numbers of neighbours at an edge makes that of a pack elsewhere, and one pixel stretches a box.
+    """
+    count = len(reaches)
     rows, columns = np.nonzero(found >= 0)
     numbers = found[rows, columns]
+    low_x, low_y, high_x, high_y = reaches[numbers].T
+    own = (columns + 1 > low_x) & (columns < high_x) & (rows + 1 > low_y) & (rows < high_y)
+    rows, columns, numbers = rows[own], columns[own], numbers[own]
     counts = np.bincount(numbers, minlength=count)
     low = np.full((2, count), np.iinfo(np.int32).max)
     high = np.full((2, count), -1)

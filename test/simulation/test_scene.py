@@ -138,10 +138,38 @@ def test_visible_boxes_of_a_drawn_map() -> None:
     found = np.full((6, 8), -1, np.int32)
     found[1:3, 2:5] = 1
     found[5, 7] = 3
-    boxes, counts, packs = visible_boxes(found, 5)
+    boxes, counts, packs = visible_boxes(found, np.tile(np.float32([-np.inf, -np.inf, np.inf, np.inf]), (5, 1)))
     assert packs == (1, 3)
     assert boxes.tolist() == [[2, 1, 5, 3], [7, 5, 8, 6]]
     assert counts.tolist() == [6, 1]
+
+
+def test_a_stray_pixel_stretches_no_box() -> None:
+    """Protects the boxes from drivers that blend numbers at edges: what a pack cannot reach is no part of it."""
+    found = np.full((6, 8), -1, np.int32)
+    found[1:3, 2:5] = 1
+    found[5, 7] = 1
+    found[0, 0] = 2
+    reaches = np.float32([[0, 0, 8, 6], [1.5, 0.5, 5.5, 3.5], [5, 2, 7, 4]])
+    boxes, counts, packs = visible_boxes(found, reaches)
+    assert packs == (1,)
+    assert boxes.tolist() == [[2, 1, 5, 3]]
+    assert counts.tolist() == [6]
+
+
+def test_boxes_lie_within_the_outlines_of_their_packs(small_scene: ShelfScene) -> None:
+    """Protects the ground truth on every machine and driver: a box shows its own pack, and reaches its edges."""
+    frame = small_scene.render(look(small_scene))
+    assert len(frame.packs) > 3
+    for box, index, visibility in zip(frame.boxes, frame.packs, frame.visibility, strict=True):
+        outline = small_scene.outline(index, frame.pose)
+        assert outline is not None
+        whole = np.array([*outline.min(axis=0), *outline.max(axis=0)])
+        assert (box[:2] >= whole[:2] - 2).all()
+        assert (box[2:] <= whole[2:] + 2).all()
+        if visibility > 0.98:
+            inside = np.clip(whole, 0, [frame.camera.width, frame.camera.height] * 2)
+            np.testing.assert_allclose(box, inside, atol=2.5)
 
 
 def test_truth_of_the_simulated_camera(shelf: SimulatedShelf) -> None:
