@@ -96,8 +96,9 @@ _GONE = 0.8
 #: For who has to be careful only so much of a large pack counts to either side of its middle, metres.
 _CAREFUL_FRONT = 0.08
 
-#: A hand counts as in front of a product when it is so much nearer, and within this of the line of sight, metres.
-_BEFORE, _PALM = 0.08, 0.07
+#: A hand counts as in front of a product when it is so much nearer, and within this of the line of sight, metres; its
+#: forearm, which comes from below, when the hand is no further than this above.
+_BEFORE, _PALM, _FOREARM = 0.08, 0.07, 0.3
 
 _CUES = {
     Decision.SEARCHING: Cue.NOT_SEEN_YET,
@@ -474,14 +475,14 @@ class Guide:
         return False
 
     def _hand_in_front(self, now_ns: int) -> bool:
-        """Whether the hand is seen between the camera and the place where the product was seen last."""
+        """Whether the hand or its arm is between the camera and the place where the product was seen last."""
         hand, place = self._hand, self._last_place
         if hand is None or place is None or self._awaited_hand(now_ns) is not None:
             return False
         if not 0.05 < hand.xyz[2] < place[2] - _BEFORE:
             return False
-        beside = hand.xyz[:2] - place[:2] * (hand.xyz[2] / place[2])
-        return bool(np.hypot(*beside) < _PALM)
+        beside, below = hand.xyz[:2] - place[:2] * (hand.xyz[2] / place[2])
+        return bool(math.hypot(beside, below) < _PALM or (abs(beside) < _PALM and -_FOREARM < below < 0))
 
     def _follow(self, now: float, now_ns: int) -> None:
         """Move to the phase that the newest data ask for."""

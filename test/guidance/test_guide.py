@@ -598,6 +598,17 @@ def test_a_hand_in_the_line_of_sight_is_lowered(driver):
     assert "Your hand is in front of it. Lower your hand." in driver.texts
 
 
+@pytest.mark.parametrize(
+    ("across", "down", "hides"), [(0.0, -0.2, True), (0.0, -0.4, False), (0.0, 0.2, False), (0.15, -0.2, False)]
+)
+def test_an_arm_in_the_line_of_sight_is_lowered(driver, across, down, hides):
+    """A hand above the product hides it by its forearm; one that is beside, below or far above does not."""
+    hand = (0.05 + across, 0.025 + down, 0.3)
+    driver.watch(1.0, at=AT, hand=hand)
+    driver.watch(6.0, Decision.LOST, hand=hand)
+    assert ("Your hand is in front of it. Lower your hand." in driver.texts) == hides
+
+
 def test_a_hand_that_does_not_get_on_is_led_out(driver):
     """Sent the same way in vain: back a little; when it still does not reach it, a step closer."""
     driver.watch(60.0, at=AT, hand=(0.1, 0.05, 0.37))
