@@ -262,7 +262,7 @@ class ShelfScene:
         return np.asarray(self._meshes[pack.product.id].vertices @ turn.T + pack.foot + self._shifts[index])
 
     def outline(self, index: int, pose: CameraPose) -> Vector | None:
-        """Where the corners of a pack lie in the picture from ``pose``, N×2 pixels; None when one is behind the camera."""
+        """Where the corners of a pack lie in a picture from ``pose``, N×2 pixels; None when one is behind it."""
         points = pose.to_optical(self.pack_vertices(index))
         if points[:, 2].min() < 0.02:
             return None
