@@ -166,7 +166,7 @@ def detector_loss(before: Path, after: Path, pictures: Sequence[ImageArray]) -> 
 
 
 def _as_written(model: Path) -> tuple[ModelCard, Session]:
-    return load_card(model), OnnxSession(model, "cpu", exact=True)
+    return load_card(model), OnnxSession(model, exact=True)
 
 
 def crops_of(pictures: Sequence[ImageArray], models: Path, limit: int = 500) -> list[ImageArray]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -110,9 +110,7 @@ class OnnxSession(OnnxNetwork):
 
     backend = "cpu"
 
-    def __init__(
-        self, model: Path, backend: Literal["cpu"] = "cpu", threads: int | None = None, exact: bool = False
-    ) -> None:
+    def __init__(self, model: Path, threads: int | None = None, exact: bool = False) -> None:
         super().__init__(model, ["CPUExecutionProvider"], threads, exact)
 
 
@@ -157,7 +155,7 @@ def _open_cuda(model: Path, threads: int | None) -> Session:
 KINDS: dict[str, Kind] = {
     "tensorrt": Kind(_tensorrt_obstacle, _open_tensorrt),
     "cuda": Kind(_cuda_obstacle, _open_cuda),
-    "cpu": Kind(lambda: "", lambda model, threads: OnnxSession(model, threads=threads)),
+    "cpu": Kind(lambda: "", lambda model, threads: OnnxSession(model, threads)),
 }
 BACKENDS = ("auto", *sorted(KINDS))
 

@@ -85,7 +85,7 @@ def get_engines(
                 agreement = parity(built.engine, recipe)
                 notes["parity"] = NOT_CHECKED if agreement is None else round(agreement, 6)
                 # Kept here so that a hit need not open the ONNX file.
-                notes["metadata_card"] = OnnxSession(model, "cpu").metadata_card
+                notes["metadata_card"] = OnnxSession(model).metadata_card
                 tell(f"{recipe.name} against ONNX Runtime: {notes['parity']}")
             return Product(built.engine, notes, built.timing_cache)
 
@@ -116,7 +116,7 @@ class TensorRtSession:
         def parity(content: bytes, recipe: Recipe) -> float:
             alone = Engines(None, load(content, recipe), None, {})
             run = Runner(model, self._card, alone, Lane).run
-            return check_parity(self._card, recipe.precision, OnnxSession(model, "cpu").run, run)
+            return check_parity(self._card, recipe.precision, OnnxSession(model).run, run)
 
         engines = get_engines(model, self._card, self._device.gpu, cache or EngineCache(), load, parity)
         self._notes = engines.notes

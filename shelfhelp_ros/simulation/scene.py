@@ -240,9 +240,10 @@ class ShelfScene:
         image = (effects or self.settings.effects).apply(clean, self._frames if moment is None else moment, depth)
         self._frames += 1
         found = self._pack_of_geom[geoms] if truth else np.full((1, 1), -1, np.int32)
-        boxes, counts, packs = visible_boxes(found, self._reaches(pose, np.unique(found)))
+        whole = {int(index): self.outline(int(index), pose) for index in np.unique(found) if index >= 0}
+        boxes, counts, packs = visible_boxes(found, self._reaches(whole))
         positions = np.array([self.front(index) for index in packs]).reshape(-1, 3)
-        outlines = np.array([self.outline_area(index, pose) for index in packs], np.float32)
+        outlines = np.array([self._outline_area(index, whole[index]) for index in packs], np.float32)
         return RenderedFrame(
             image=image,
             depth=depth,
@@ -269,18 +270,16 @@ class ShelfScene:
         focal, centre = [self.camera.fx, self.camera.fy], [self.camera.cx, self.camera.cy]
         return np.asarray(points[:, :2] / points[:, 2:] * focal + centre)
 
-    def _reaches(self, pose: CameraPose, seen: npt.NDArray[np.int32]) -> BoxArray:
-        """Box round the whole of each of the packs that are ``seen``, a pixel to spare; unlimited for all others."""
+    def _reaches(self, outlines: Mapping[int, Vector | None]) -> BoxArray:
+        """Box round each of the packs with an outline, a pixel to spare; unlimited for all others."""
         reaches = np.tile(np.array([-np.inf, -np.inf, np.inf, np.inf], np.float32), (len(self.stock.packs), 1))
-        for index in seen[seen >= 0]:
-            pixels = self.outline(int(index), pose)
+        for index, pixels in outlines.items():
             if pixels is not None:
                 reaches[index] = [*(pixels.min(axis=0) - 1), *(pixels.max(axis=0) + 1)]
         return reaches
 
-    def outline_area(self, index: int, pose: CameraPose) -> float:
-        """Pixels that a pack would cover if nothing stood before it and the picture had no edges."""
-        pixels = self.outline(index, pose)
+    def _outline_area(self, index: int, pixels: Vector | None) -> float:
+        """Pixels that a pack would cover if nothing stood before it and the picture had no edges, by its outline."""
         if pixels is None:
             return float("inf")
         parts = self._meshes[self.stock.packs[index].product.id].parts
