@@ -102,6 +102,7 @@ class Pipeline:
         self._measured: dict[int, Measured | None] = {}
         self._taken = False
         self._clear: set[int] = set()
+        self._hidden: set[int] = set()
         self._evidence: dict[int, Evidence] = {}
         self._candidates: set[int] = set()
         self._watch = TargetWatch(self.matcher.thresholds, self.settings.watch)
@@ -202,8 +203,8 @@ class Pipeline:
                 self._tracker.hold(covered, frame.stamp_ns)
                 shown = self._shown(tracks, covered, frame.stamp_ns)
             with _timed(timings, "embed"):
-                hidden = covered - self._clear
-                self._look(frame, [track for track in tracks if track.track_id not in hidden])
+                self._hidden = covered - self._clear
+                self._look(frame, [track for track in tracks if track.track_id not in self._hidden])
             with _timed(timings, "match"):
                 products = self._products(frame, shown)
                 target = self._sight_target(frame, shown, products, motion)
@@ -303,9 +304,13 @@ class Pipeline:
     def _part(
         self, tracks: list[Track], covered: Collection[int], detections: Detections, stamp_ns: int
     ) -> list[Track]:
-        """Every track, once what stands before a covered one has a track of its own."""
+        """Every track, once what stands before a covered one has a track of its own, and one that is hidden in part has
+        its own box."""
         before = {i for i in covered if self._distances.stands_before(i, self._measured.get(i))}
-        return self._tracker.part(before, detections, stamp_ns) if before else tracks
+        if before:
+            tracks = self._tracker.part(before, detections, stamp_ns)
+        in_part = set(covered) - before - self._clear
+        return self._tracker.keep(in_part, detections) if in_part else tracks
 
     def _shown(self, tracks: Sequence[Track], covered: set[int], stamp_ns: int) -> list[Track]:
         limit_ns = self.settings.coast_s * 1e9
@@ -472,6 +477,9 @@ class Pipeline:
         likely = match.ranked(self.matcher.thresholds.present)
         for row in sorted(likely, key=lambda row: tracks[row].track_id not in self._clear):
             track = tracks[row]
+            if track.track_id in self._hidden:
+                # A picture of the hand before a product would refute the product.
+                continue
             held = track.track_id in self._clear
             crop = crop_box(frame.image, track.box) if track.detection is not None else None
             if crop is not None and looks.wants(track.track_id, max(crop.shape[:2]), frame.stamp_ns, held):

@@ -17,6 +17,9 @@ from shelfhelp_ros.sightings import Detections
 #: Two boxes that overlap by this at least (IoU) may be of one thing that fingers hide a part of.
 _SAME_PLACE = 0.5
 
+#: One that overlaps by less with where a product stands that is hidden in part is of the hand too, or of what is left.
+_ITS_OWN = 0.75
+
 
 @dataclass(frozen=True)
 class TrackerSettings:
@@ -96,6 +99,17 @@ class Tracker:
             if row < detections.clear or overlap < _SAME_PLACE:
                 trail.filter, trail.detection, trail.hits = expected, None, trail.hits - 1
                 self._begin(detections, row, stamp_ns)
+        return [self._snapshot(trail, detections) for trail in self._trails]
+
+    def keep(self, track_ids: Collection[int], detections: Detections) -> list[Track]:
+        """Something hides a part of what stands at these tracks: one whose detection is of another size, or elsewhere,
+        stays at its place, unseen. Returns every live track."""
+        for trail in self._trails:
+            row, expected = trail.detection, trail.expected
+            if trail.track_id not in track_ids or row is None or expected is None:
+                continue
+            if float(iou(expected.box[None], detections.boxes[row][None])[0, 0]) < _ITS_OWN:
+                trail.filter, trail.detection = expected, None
         return [self._snapshot(trail, detections) for trail in self._trails]
 
     def hold(self, track_ids: Collection[int], stamp_ns: int) -> None:

@@ -413,6 +413,28 @@ def test_the_second_look_confirms_or_refutes(models, catalogue, log_odds, decisi
     pipeline.close()
 
 
+def test_a_product_behind_a_hand_is_not_looked_at_twice(models, catalogue):
+    """A picture of the hand before it says nothing of the product, which stays found."""
+    models[1].counts = []
+    verifier = Doubtful(6.0)
+    pipeline = Pipeline(*models, catalogue, verifier=verifier)
+    pipeline.set_target("pack 5")
+    shelf, boxes = draw_shelf(SHELF)
+    x1, y1, x2, y2 = boxes[5].astype(int)
+    far = np.full(shelf.shape[:2], 0.8, np.float32)
+    for step in range(4):
+        pipeline.process(Frame(step * STEP_NS, "camera", shelf, far))
+        assert pipeline.second_looks.worker.wait(10)
+    verifier.log_odds = -6.0
+    near = far.copy()
+    near[(y1 + y2) // 2 : y2, x1:x2] = 0.5
+    for step in range(4, 30):
+        target = pipeline.process(Frame(step * STEP_NS, "camera", shelf, near)).target
+        assert pipeline.second_looks.worker.wait(10)
+        assert target.decision is Decision.FOUND
+    pipeline.close()
+
+
 def test_photos_of_the_moment_are_looked_at_twice(models, catalogue):
     """A target given by photos keeps its crops, so that there is something to compare with."""
     models[1].counts = []

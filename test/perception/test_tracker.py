@@ -200,6 +200,20 @@ def test_a_product_that_fingers_hide_a_part_of_keeps_its_track():
     assert [track.track_id for track in tracker.part({ids[1]}, detected, 4 * FRAME_NS)] == ids
 
 
+def test_a_box_about_a_product_and_the_hand_before_it_does_not_move_the_product():
+    """One that is nearly as it was still follows it."""
+    tracker = Tracker()
+    boxes = shelf(3, 1)
+    for step in range(4):
+        tracks = tracker.update(seen(boxes), step * FRAME_NS)
+    ids = [track.track_id for track in tracks]
+    both = boxes + np.array([[0, 0, 0, 0], [-60, 0, 60, 10], [0, 0, 4, 0]], np.float32)
+    tracker.update(seen(both), 4 * FRAME_NS)
+    kept = tracker.keep(ids[1:], seen(both))
+    np.testing.assert_allclose(kept[1].box, boxes[1], atol=1)
+    assert [track.detection for track in kept] == [0, None, 2]
+
+
 def test_what_is_known_to_be_clear_of_the_shelf_is_no_product_that_stands_there():
     """A pack that is held up just where one stands, and as large: its place alone would not tell the two apart."""
     tracker = Tracker()
