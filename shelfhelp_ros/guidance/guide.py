@@ -468,11 +468,19 @@ class Guide:
             self._obstacle = "reach" if axis == "z" and self._obstacle == "obstacle" else "obstacle"
             self._progress.reset()
             return True
-        lost = self._phase is Phase.LOST and self._stopwatch.seconds - self._phase_since >= self.settings.lost_settle
-        if lost and sighting.decision is Decision.LOST and self._hand_in_front(now_ns):
+        settled = self._stopwatch.seconds - self._phase_since >= self.settings.lost_settle
+        if settled and self._gone_from_view(sighting) and self._hand_in_front(now_ns):
             self._obstacle = "hand"
+            if self._phase is not Phase.LOST:
+                self._last_place = None  # Said of one sighting once: what is not there is not behind the hand for ever.
             return True
         return False
+
+    def _gone_from_view(self, sighting: TargetSighting) -> bool:
+        """Whether the product was seen in this view, and is no more."""
+        if self._phase is Phase.LOST:
+            return sighting.decision is Decision.LOST
+        return self._phase in (Phase.SEARCH, Phase.ABSENT) and sighting.product is None
 
     def _hand_in_front(self, now_ns: int) -> bool:
         """Whether the hand or its arm is between the camera and the place where the product was seen last."""
@@ -530,7 +538,7 @@ class Guide:
         if before is Phase.CONTACT:
             self._rest_at = None
         if before is Phase.WRONG_ITEM:
-            self._careful = True
+            self._careful, self._last_place = True, None
         if phase is Phase.WRONG_ITEM and self._grasp is not None and (self._grasp.doubted or self._grasp.unsure):
             self._candidates.refuse(self._grasp.product, now, self._grasp.verdict is Verdict.REFUTED)
         if phase not in (Phase.CONFIRM, Phase.WRONG_ITEM, Phase.STALE):
@@ -637,7 +645,7 @@ class Guide:
         speak: dict[Phase, Callable[[], _Saying | None]] = {
             Phase.SEARCH: lambda: self._scan(sighting, settled, now),
             Phase.ABSENT: lambda: self._absent(sighting, asked, now),
-            Phase.LOST: lambda: self._lost(sighting, now_ns) if settled >= self.settings.lost_settle else None,
+            Phase.LOST: lambda: self._lost(sighting, now_ns, asked) if settled >= self.settings.lost_settle else None,
             Phase.AMBIGUOUS: lambda: self._ambiguous(sighting) if settled >= self.settings.ambiguous_settle else None,
             Phase.BLOCKED: lambda: self._way_out(),
             Phase.WRONG_ITEM: lambda: self._wrong_item(sighting),
@@ -731,7 +739,7 @@ class Guide:
         if self._said_in_phase:
             return None
         saying = self._notice(f"blocked.{self._obstacle or 'obstacle'}", "blocked")
-        return replace(saying, pause=self.settings.reaction + _STEP_ASIDE)
+        return replace(saying, again_after=0.0, pause=self.settings.reaction + _STEP_ASIDE)
 
     def _request(self, now: float, asked: bool) -> _Saying | None:
         """Take it; then, once it was lifted and looked at for a while, how to hold it so that it can be told."""
@@ -758,10 +766,11 @@ class Guide:
         saying = replace(self._notice(f"wrong.{side}", "wrong"), pause=pause)
         return saying if side == "unknown" else replace(saying, stamp_ns=sighting.stamp_ns, fades=True)
 
-    def _lost(self, sighting: TargetSighting, now_ns: int) -> _Saying:
-        """Turn to where it left the picture; if it was in the middle, hold still, then move back."""
+    def _lost(self, sighting: TargetSighting, now_ns: int, asked: bool) -> _Saying | None:
+        """Turn to where it left the picture; if it was in the middle, hold still, then move back. Behind a hand it is
+        not lost, but blocked."""
         if self._hand_in_front(now_ns):
-            return self._notice("blocked.hand", "blocked")
+            return self._notice("blocked.hand", "blocked") if asked else None
         side = self._framing.left_by(self._last_place, self._phase_since)
         if side is not None and not self._said_in_phase:
             pause = self.settings.reaction + _TURN
@@ -865,6 +874,7 @@ class Guide:
             self._told_at = None if self._hand is None else self._hand.xyz
         if saying.topic == "scan":
             self._tour.turn()
+            self._last_place = None
         self._absent_said = self._absent_said or saying.topic == "absent"
 
     def _forget_dropped(self, now: float) -> None:

@@ -609,6 +609,32 @@ def test_an_arm_in_the_line_of_sight_is_lowered(driver, across, down, hides):
     assert ("Your hand is in front of it. Lower your hand." in driver.texts) == hides
 
 
+def test_who_lowered_the_hand_is_led_on_at_once(driver):
+    """The sentence is said once, and what comes next does not wait until it might be said again."""
+    driver.watch(1.0, at=AT, hand=(0.05, 0.025, 0.3))
+    driver.watch(2.2, Decision.LOST, hand=(0.05, 0.025, 0.3))
+    driver.watch(5.0, at=AT, hand=(0.05, 0.2, 0.3))
+    assert driver.texts[-2] == "Your hand is in front of it. Lower your hand."
+    assert "Up" in driver.texts[-1]
+
+
+@pytest.mark.parametrize("decision", [Decision.SEARCHING, Decision.ABSENT])
+def test_what_vanished_behind_the_hand_is_not_searched_for_elsewhere(driver, decision):
+    """Whether or not perception knows that it was there; said once, then the shelf is gone over."""
+    driver.watch(1.0, at=AT, hand=(0.05, 0.025, 0.3))
+    driver.watch(30.0, decision, hand=(0.05, 0.025, 0.3))
+    assert driver.texts[1:3] == ["Your hand is in front of it. Lower your hand.", PHRASES.say("scan.left")]
+    assert count(driver, "Lower your hand") == 1
+
+
+def test_a_hand_before_another_view_hides_nothing_known(driver):
+    """Once the camera was turned, the place where it was seen is another."""
+    driver.watch(1.0, at=AT, hand=(0.3, 0.025, 0.3))
+    driver.watch(12.0, Decision.SEARCHING, hand=(0.3, 0.025, 0.3))
+    driver.watch(30.0, Decision.SEARCHING, hand=(0.05, 0.025, 0.3))
+    assert count(driver, "Lower your hand") == 0
+
+
 def test_a_hand_that_does_not_get_on_is_led_out(driver):
     """Sent the same way in vain: back a little; when it still does not reach it, a step closer."""
     driver.watch(60.0, at=AT, hand=(0.1, 0.05, 0.37))
