@@ -99,7 +99,7 @@ def parse_size(context: click.Context, parameter: click.Parameter, value: str) -
     default="plain",
     show_default=True,
     help="Of the data set; wild: harder light, lenses, motion, hands, glass doors, tilt and crowding; held: with a pack"
-    " held up to the camera.",
+    " held up to the camera; packshot: one pack on a plain ground.",
 )
 @click.option("--depth", is_flag=True, help="Write depth beside the data set's pictures: 16-bit PNG, millimetres.")
 @click.option(

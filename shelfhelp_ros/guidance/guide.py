@@ -71,6 +71,9 @@ _COMES_WITHIN = 2.0
 #: Seconds for which one that is being tried is waited for where it was seen: what is not surely it comes and goes.
 _TRIED_FOR = 6.0
 
+#: A pack that was not taken when it was asked for so often is led to anew.
+_TAKES = 3
+
 #: Seconds in which a view shows whether the product is in it, once the camera rests.
 _GLANCE = 1.0
 
@@ -98,7 +101,7 @@ _CAREFUL_FRONT = 0.08
 
 #: A hand counts as in front of a product when it is so much nearer, and within this of the line of sight, metres; its
 #: forearm, which comes from below, when the hand is no further than this above.
-_BEFORE, _PALM, _FOREARM = 0.08, 0.07, 0.3
+_BEFORE, _PALM, _FOREARM = 0.05, 0.07, 0.3
 
 _CUES = {
     Decision.SEARCHING: Cue.NOT_SEEN_YET,
@@ -519,6 +522,10 @@ class Guide:
         """Whether the pack in the hand is another one. That it is the right one is said first, then it is so."""
         grasp = self._grasp
         if self._comes and self._pacing.free(now - _COMES_WITHIN):
+            return Cue.NOT_REACHED
+        if grasp is not None and not grasp.lifted and now - self._phase_since > _TAKES * self.settings.lift_again_after:
+            # Asked in vain: the hand may be at the rim of it, and is led to its middle.
+            self._careful = True
             return Cue.NOT_REACHED
         asked = self._asked_of_pack > _LOOKS
         untold = asked and self._pacing.free(now - self.settings.confirm_every)

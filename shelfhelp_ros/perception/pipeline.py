@@ -199,7 +199,7 @@ class Pipeline:
                     tracks = self._tracker.update(detections, frame.stamp_ns, motion)
                 covered = self._covered(tracks, frame, motion)
                 if detections is not None:
-                    tracks = self._part(tracks, covered, detections, frame.stamp_ns)
+                    tracks = self._part(covered, detections, frame.stamp_ns)
                 self._tracker.hold(covered, frame.stamp_ns)
                 shown = self._shown(tracks, covered, frame.stamp_ns)
             with _timed(timings, "embed"):
@@ -301,16 +301,12 @@ class Pipeline:
         self._shelf = Shelf.of(places)
         return clear_of_shelf(places, self._shelf) - (set(covered) - seen)
 
-    def _part(
-        self, tracks: list[Track], covered: Collection[int], detections: Detections, stamp_ns: int
-    ) -> list[Track]:
+    def _part(self, covered: Collection[int], detections: Detections, stamp_ns: int) -> list[Track]:
         """Every track, once what stands before a covered one has a track of its own, and one that is hidden in part has
         its own box."""
         before = {i for i in covered if self._distances.stands_before(i, self._measured.get(i))}
-        if before:
-            tracks = self._tracker.part(before, detections, stamp_ns)
-        in_part = set(covered) - before - self._clear
-        return self._tracker.keep(in_part, detections) if in_part else tracks
+        self._tracker.part(before, detections, stamp_ns)
+        return self._tracker.keep(set(covered) - before - self._clear, detections)
 
     def _shown(self, tracks: Sequence[Track], covered: set[int], stamp_ns: int) -> list[Track]:
         limit_ns = self.settings.coast_s * 1e9
@@ -498,13 +494,17 @@ def _is_small(motion: Affine, shape: tuple[int, ...]) -> bool:
 
 
 def _depths(track: Track, frame: Frame) -> Measured | None:
-    """Metres to what is seen in a box of the colour image; None without usable depth."""
+    """Metres to what is seen in a box of the colour image; None without usable depth. What hides a part of a product
+    may be outside of the box that was detected, which then ends where it begins: it stands where the box was to be."""
     if frame.depth is None or frame.depth.size == 0:
         return None
     box = _on_depth(track.box, frame)
     middle, front = box_depth(box, frame.depth), front_depth(box, frame.depth)
     if middle is None or front is None:
         return None
+    if track.expected is not None:
+        expected = front_depth(_on_depth(track.expected, frame), frame.depth)
+        front = front if expected is None else min(front, expected)
     height = None if track.detection is None else float(track.box[3] - track.box[1])
     return Measured(middle[0], front, middle[1], height)
 

@@ -11,14 +11,15 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from shelfhelp_ros.geometry import BoxArray, iou
-from shelfhelp_ros.perception.motion import Affine, BoxFilter, FilterNoise, still
+from shelfhelp_ros.perception.motion import Affine, BoxFilter, FilterNoise, growth, still
 from shelfhelp_ros.sightings import Detections
 
 #: Two boxes that overlap by this at least (IoU) may be of one thing that fingers hide a part of.
 _SAME_PLACE = 0.5
 
-#: One that overlaps by less with where a product stands that is hidden in part is of the hand too, or of what is left.
-_ITS_OWN = 0.75
+#: A box about a product that is hidden in part is of the hand too, or of what is left, when its width or its height has
+#: become less or more than these shares.
+_ITS_SIZE = (0.85, 1.18)
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class TrackerSettings:
 
 @dataclass(frozen=True)
 class Track:
-    """A product as it stands after one frame. ``detection`` is its row in the newest detections, None if unseen."""
+    """A product as it stands after one frame. ``detection`` is its row in the newest detections, None if unseen;
+    ``expected`` is where it was to be before they were looked at."""
 
     track_id: int
     box: npt.NDArray[np.float32]
@@ -43,14 +45,18 @@ class Track:
     confirmed: bool
     last_seen_ns: int
     detection: int | None
+    expected: npt.NDArray[np.float32] | None = None
 
 
 @dataclass
 class _Trail:
+    """``whole``: width and height of its box when nothing hid a part of it, pixels."""
+
     track_id: int
     filter: BoxFilter
     score: float
     last_seen_ns: int
+    whole: npt.NDArray[np.float64]
     hits: int = 1
     detection: int | None = None
     expected: BoxFilter | None = None
@@ -102,14 +108,19 @@ class Tracker:
         return [self._snapshot(trail, detections) for trail in self._trails]
 
     def keep(self, track_ids: Collection[int], detections: Detections) -> list[Track]:
-        """Something hides a part of what stands at these tracks: one whose detection is of another size, or elsewhere,
+        """Something hides a part of what stands at these tracks: one whose detection is of another size than it was
         stays at its place, unseen. Returns every live track."""
         for trail in self._trails:
             row, expected = trail.detection, trail.expected
-            if trail.track_id not in track_ids or row is None or expected is None:
+            if row is None:
                 continue
-            if float(iou(expected.box[None], detections.boxes[row][None])[0, 0]) < _ITS_OWN:
+            size = _size(detections.boxes[row])
+            if trail.track_id not in track_ids:
+                trail.whole = size
+                continue
+            if expected is not None and not _is_between(size / trail.whole, *_ITS_SIZE):
                 trail.filter, trail.detection = expected, None
+            trail.filter.stand()
         return [self._snapshot(trail, detections) for trail in self._trails]
 
     def hold(self, track_ids: Collection[int], stamp_ns: int) -> None:
@@ -126,6 +137,8 @@ class Tracker:
         self._stamp_ns = stamp_ns
         for trail in self._trails:
             trail.filter.predict(max(seconds, 0.0), still() if motion is None else motion)
+            trail.whole = trail.whole * (1.0 if motion is None else growth(motion))
+            trail.expected = None
 
     def _assign(self, detections: Detections, stamp_ns: int) -> list[int]:
         """Give detections to trails; returns the rows that are nobody's."""
@@ -154,8 +167,10 @@ class Tracker:
         return trail.hits >= self.settings.confirm_hits and stamp_ns - trail.last_seen_ns <= limit_ns
 
     def _begin(self, detections: Detections, row: int, stamp_ns: int) -> None:
-        box_filter = BoxFilter(detections.boxes[row], self.settings.noise)
-        self._trails.append(_Trail(self._next_id, box_filter, float(detections.scores[row]), stamp_ns, detection=row))
+        box = detections.boxes[row]
+        box_filter = BoxFilter(box, self.settings.noise)
+        score = float(detections.scores[row])
+        self._trails.append(_Trail(self._next_id, box_filter, score, stamp_ns, _size(box), detection=row))
         self._next_id += 1
 
     def _snapshot(self, trail: _Trail, detections: Detections | None = None) -> Track:
@@ -168,4 +183,14 @@ class Tracker:
             confirmed=trail.hits >= self.settings.confirm_hits,
             last_seen_ns=trail.last_seen_ns,
             detection=seen,
+            expected=None if trail.expected is None else trail.expected.box,
         )
+
+
+def _size(box: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Width and height."""
+    return np.maximum(box[2:].astype(np.float64) - box[:2], 1.0)
+
+
+def _is_between(shares: npt.NDArray[np.float64], low: float, high: float) -> bool:
+    return bool(((shares >= low) & (shares <= high)).all())

@@ -39,9 +39,9 @@ class CocoSettings:
 
     ``products`` is how many different products there are to draw from; ``layout`` one of ``layout.LAYOUTS`` or empty
     for a random one a shelf; ``portrait`` the share of upright pictures; ``packshots`` a folder of pictures to use as
-    packs; ``domain`` *plain*, *wild* for harder light, lenses, hands and glass (``simulation.wild``), or *held* for a
-    pack in a hand before the camera (``simulation.held_up``); ``depth`` writes a 16-bit PNG in millimetres
-    beside every picture.
+    packs; ``domain`` *plain*, *wild* for harder light, lenses, hands and glass (``simulation.wild``), *held* for a pack
+    in a hand before the camera (``simulation.held_up``), or *packshot* for one pack on a plain ground
+    (``simulation.packshots``); ``depth`` writes a 16-bit PNG in millimetres beside every picture.
     """
 
     seed: int = 0

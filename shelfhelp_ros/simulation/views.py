@@ -11,6 +11,7 @@ import numpy as np
 from shelfhelp_ros.simulation.effects import Effects
 from shelfhelp_ros.simulation.held_up import Held, random_held
 from shelfhelp_ros.simulation.layout import LAYOUTS, Layout, Stock
+from shelfhelp_ros.simulation.packshots import random_packshots
 from shelfhelp_ros.simulation.products import Product
 from shelfhelp_ros.simulation.scene import CameraPose, Look, RenderedFrame, SceneSettings, ShelfScene
 from shelfhelp_ros.simulation.wild import wild_effects, wild_hand, wild_settings
@@ -18,8 +19,8 @@ from shelfhelp_ros.simulation.wild import wild_effects, wild_hand, wild_settings
 PACK_PIXELS = (28.0, 210.0)
 FAR = 70.0
 DRINKS = ("soda", "energy", "beer", "juice", "water", "milk")
-Domain = Literal["plain", "wild", "held"]
-DOMAINS: tuple[Domain, ...] = ("plain", "wild", "held")
+Domain = Literal["plain", "wild", "held", "packshot"]
+DOMAINS: tuple[Domain, ...] = ("plain", "wild", "held", "packshot")
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,10 @@ def random_pictures(
 
     The same arguments give the same pictures on one machine, and a picture does not depend on which others are wanted.
     """
+    if domain == "packshot":
+        for number, frame in random_packshots(products, seed, wanted, size):
+            yield ShelfPicture(number, frame, {"domain": domain})
+        return
     rng = np.random.default_rng([seed, 0xC0C0])
     settings, pixels = random_settings(rng, layout, size)
     chosen = pick_products(rng, products, 36 if pixels < FAR else 18, settings.layout.rows + 1)

@@ -34,6 +34,20 @@ def count(driver: Driver, part: str) -> int:
     return sum(part in text for text in driver.texts)
 
 
+def noting_driver() -> tuple[Driver, list]:
+    """A driver whose planner notes how large the front is that it hears of."""
+    fronts = []
+
+    class Noting(WorstAxisFirst):
+        def choose(self, offset):
+            fronts.append(offset.front)
+            return super().choose(offset)
+
+    driver = Driver(Guide(GuidanceSettings(), PHRASES, Noting))
+    driver.start()
+    return driver, fronts
+
+
 # With a hand
 
 
@@ -75,15 +89,7 @@ def test_a_camera_that_cannot_turn_does_not_keep_the_hand_waiting(driver):
 
 def test_the_front_counts_until_a_wrong_one_was_taken():
     """The planner hears how large the pack is; whoever took another one is led to its middle the next time."""
-    fronts = []
-
-    class Noting(WorstAxisFirst):
-        def choose(self, offset):
-            fronts.append(offset.front)
-            return super().choose(offset)
-
-    driver = Driver(Guide(GuidanceSettings(), PHRASES, Noting))
-    driver.start()
+    driver, fronts = noting_driver()
     pack = product(AT, size=(0.2, 0.3))
     driver.watch(2.5, hand=AT_IT, seen=pack)
     assert set(fronts) == {(0.1, 0.15)}
@@ -254,6 +260,18 @@ def test_who_shows_no_hand_is_asked_for_it_where_nothing_is_sure(driver):
     assert count(driver, "cannot see your hand") == 1
     driver.watch(3.0, Decision.AMBIGUOUS, at=AT, probability=0.65, hand=(0.1, 0.05, 0.2))
     assert count(driver, "It may be this one.") == 1
+
+
+def test_who_takes_nothing_is_led_to_its_middle():
+    """Asked three times in vain: the hand may be at the rim of it, and asking on would be no way out."""
+    driver, fronts = noting_driver()
+    pack = product(AT, size=(0.2, 0.3))
+    driver.watch(14.0, hand=AT_IT, seen=pack)
+    assert driver.texts[1:] == [LIFT] * 3
+    assert set(fronts) == {(0.1, 0.15)}
+    fronts.clear()
+    driver.watch(5.0, hand=AT_IT, seen=pack)
+    assert set(fronts) == {(0.08, 0.08)}
 
 
 def test_what_is_being_tried_is_waited_for(driver):
@@ -595,6 +613,13 @@ def test_a_hand_in_the_line_of_sight_is_lowered(driver):
     """Lost behind one's own hand for more than a moment: that is said, not merely that it is lost."""
     driver.watch(1.0, at=AT, hand=(0.05, 0.025, 0.3))
     driver.watch(6.0, Decision.LOST, hand=(0.05, 0.025, 0.3))
+    assert "Your hand is in front of it. Lower your hand." in driver.texts
+
+
+def test_a_hand_close_to_what_it_hides_is_lowered_too(driver):
+    """Before the product by little more than the thickness of a hand."""
+    driver.watch(1.0, at=AT, hand=(0.05, 0.025, 0.33))
+    driver.watch(6.0, Decision.LOST, hand=(0.05, 0.025, 0.33))
     assert "Your hand is in front of it. Lower your hand." in driver.texts
 
 

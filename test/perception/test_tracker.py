@@ -201,17 +201,33 @@ def test_a_product_that_fingers_hide_a_part_of_keeps_its_track():
 
 
 def test_a_box_about_a_product_and_the_hand_before_it_does_not_move_the_product():
-    """One that is nearly as it was still follows it."""
+    """Nor does one about what the hand leaves of it; one that is nearly as large as it was still follows it."""
+    tracker = Tracker()
+    boxes = shelf(4, 1)
+    for step in range(4):
+        tracks = tracker.update(seen(boxes), step * FRAME_NS)
+        tracker.keep([], seen(boxes))
+    ids = [track.track_id for track in tracks]
+    hidden = boxes + np.array([[0, 0, 0, 0], [-30, 0, 30, 10], [0, 0, 4, 0], [0, 0, 0, -20]], np.float32)
+    tracker.update(seen(hidden), 4 * FRAME_NS)
+    kept = tracker.keep(ids[1:], seen(hidden))
+    np.testing.assert_allclose([kept[1].box, kept[3].box], boxes[[1, 3]], atol=1)
+    assert [track.detection for track in kept] == [0, None, 2, None]
+
+
+def test_a_product_that_is_hidden_bit_by_bit_keeps_its_size():
+    """Each box is only a little lower than the one before, and the last is half as high as the product."""
     tracker = Tracker()
     boxes = shelf(3, 1)
     for step in range(4):
         tracks = tracker.update(seen(boxes), step * FRAME_NS)
-    ids = [track.track_id for track in tracks]
-    both = boxes + np.array([[0, 0, 0, 0], [-60, 0, 60, 10], [0, 0, 4, 0]], np.float32)
-    tracker.update(seen(both), 4 * FRAME_NS)
-    kept = tracker.keep(ids[1:], seen(both))
-    np.testing.assert_allclose(kept[1].box, boxes[1], atol=1)
-    assert [track.detection for track in kept] == [0, None, 2]
+        tracker.keep([], seen(boxes))
+    for step in range(1, 11):
+        hidden = boxes - np.array([0, 0, 0, 6 * step], np.float32)
+        tracker.update(seen(hidden), (3 + step) * FRAME_NS)
+        tracks = tracker.keep([tracks[0].track_id], seen(hidden))
+        tracker.hold([tracks[0].track_id], (3 + step) * FRAME_NS)
+    assert tracks[0].box[3] - tracks[0].box[1] > 0.85 * (boxes[0, 3] - boxes[0, 1])
 
 
 def test_what_is_known_to_be_clear_of_the_shelf_is_no_product_that_stands_there():
