@@ -177,7 +177,7 @@ def box_depth(
     return middle, 1.4826 * _median(np.abs(known - middle))
 
 
-def front_depth(box: npt.NDArray[np.float32], depth: npt.NDArray[np.float32], share: float = 0.2) -> float | None:
+def front_depth(box: npt.NDArray[np.float32], depth: npt.NDArray[np.float32], share: float = 0.12) -> float | None:
     """The depth in metres than which ``share`` of a box (pixels of the H×W depth image) is nearer.
 
     Where something reaches into the box from the front, this is its depth. None without a known depth in the box.

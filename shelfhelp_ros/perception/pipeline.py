@@ -46,6 +46,8 @@ from shelfhelp_ros.sightings import (
 
 # A camera that moves by more than this share of the picture brings products into view that nobody has seen yet.
 _SMALL = 0.1
+# Boxes of one thing differ by so much of their longer side from frame to frame.
+_SLACK = 0.04
 # On a live stream one look at what is clear of the shelf more is made where the first took no longer than this.
 _ROOM_FOR_ANOTHER_LOOK_S = 0.12
 
@@ -306,7 +308,7 @@ class Pipeline:
         its own box."""
         before = {i for i in covered if self._distances.stands_before(i, self._measured.get(i))}
         self._tracker.part(before, detections, stamp_ns)
-        return self._tracker.keep(set(covered) - before - self._clear, detections)
+        return self._tracker.keep(set(covered) - self._clear, detections)
 
     def _shown(self, tracks: Sequence[Track], covered: set[int], stamp_ns: int) -> list[Track]:
         limit_ns = self.settings.coast_s * 1e9
@@ -495,18 +497,24 @@ def _is_small(motion: Affine, shape: tuple[int, ...]) -> bool:
 
 def _depths(track: Track, frame: Frame) -> Measured | None:
     """Metres to what is seen in a box of the colour image; None without usable depth. What hides a part of a product
-    may be outside of the box that was detected, which then ends where it begins: it stands where the box was to be."""
+    may be outside of the box that was detected, which then ends where it begins."""
     if frame.depth is None or frame.depth.size == 0:
         return None
     box = _on_depth(track.box, frame)
     middle, front = box_depth(box, frame.depth), front_depth(box, frame.depth)
     if middle is None or front is None:
         return None
-    if track.expected is not None:
-        expected = front_depth(_on_depth(track.expected, frame), frame.depth)
-        front = front if expected is None else min(front, expected)
+    if track.whole is not None and _ends_early(track.box, track.whole):
+        hiding = front_depth(_on_depth(track.whole, frame), frame.depth)
+        front = front if hiding is None else min(front, hiding)
     height = None if track.detection is None else float(track.box[3] - track.box[1])
     return Measured(middle[0], front, middle[1], height)
+
+
+def _ends_early(box: BoxArray, whole: BoxArray) -> bool:
+    """Whether a box (4,) leaves out some of the whole."""
+    slack = _SLACK * float((whole[2:] - whole[:2]).max())
+    return bool((box[:2] > whole[:2] + slack).any() or (box[2:] < whole[2:] - slack).any())
 
 
 def _on_depth(box: BoxArray, frame: Frame) -> BoxArray:

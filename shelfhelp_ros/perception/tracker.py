@@ -17,9 +17,12 @@ from shelfhelp_ros.sightings import Detections
 #: Two boxes that overlap by this at least (IoU) may be of one thing that fingers hide a part of.
 _SAME_PLACE = 0.5
 
-#: A box about a product that is hidden in part is of the hand too, or of what is left, when its width or its height has
-#: become less or more than these shares.
+#: A box about a product that is hidden in part is of the hand too, or of what is left, when its width or its height is
+#: less or more than these shares of the whole.
 _ITS_SIZE = (0.85, 1.18)
+
+#: How fast the whole box follows what is detected outwards and inwards, a frame: a hand comes bit by bit.
+_OUTWARDS, _INWARDS = 0.5, 0.1
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,16 @@ class Track:
     confirmed: bool
     last_seen_ns: int
     detection: int | None
-    expected: npt.NDArray[np.float32] | None = None
+    whole: npt.NDArray[np.float32] | None = None
 
 
 @dataclass
 class _Trail:
-    """``whole``: width and height of its box when nothing hid a part of it, pixels."""
-
     track_id: int
     filter: BoxFilter
     score: float
     last_seen_ns: int
-    whole: npt.NDArray[np.float64]
+    whole: npt.NDArray[np.float32]
     hits: int = 1
     detection: int | None = None
     expected: BoxFilter | None = None
@@ -111,16 +112,11 @@ class Tracker:
         """Something hides a part of what stands at these tracks: one whose detection is of another size than it was
         stays at its place, unseen. Returns every live track."""
         for trail in self._trails:
-            row, expected = trail.detection, trail.expected
-            if row is None:
-                continue
-            size = _size(detections.boxes[row])
+            seen = None if trail.detection is None else detections.boxes[trail.detection]
             if trail.track_id not in track_ids:
-                trail.whole = size
-                continue
-            if expected is not None and not _is_between(size / trail.whole, *_ITS_SIZE):
-                trail.filter, trail.detection = expected, None
-            trail.filter.stand()
+                trail.whole = trail.whole if seen is None else _followed(trail.whole, seen)
+            elif seen is None or not _is_between(_size(seen) / _size(trail.whole), *_ITS_SIZE):
+                trail.filter, trail.detection = BoxFilter(trail.whole, self.settings.noise), None
         return [self._snapshot(trail, detections) for trail in self._trails]
 
     def hold(self, track_ids: Collection[int], stamp_ns: int) -> None:
@@ -137,8 +133,7 @@ class Tracker:
         self._stamp_ns = stamp_ns
         for trail in self._trails:
             trail.filter.predict(max(seconds, 0.0), still() if motion is None else motion)
-            trail.whole = trail.whole * (1.0 if motion is None else growth(motion))
-            trail.expected = None
+            trail.whole = trail.whole if motion is None else _moved(trail.whole, motion)
 
     def _assign(self, detections: Detections, stamp_ns: int) -> list[int]:
         """Give detections to trails; returns the rows that are nobody's."""
@@ -170,7 +165,7 @@ class Tracker:
         box = detections.boxes[row]
         box_filter = BoxFilter(box, self.settings.noise)
         score = float(detections.scores[row])
-        self._trails.append(_Trail(self._next_id, box_filter, score, stamp_ns, _size(box), detection=row))
+        self._trails.append(_Trail(self._next_id, box_filter, score, stamp_ns, box.copy(), detection=row))
         self._next_id += 1
 
     def _snapshot(self, trail: _Trail, detections: Detections | None = None) -> Track:
@@ -183,14 +178,29 @@ class Tracker:
             confirmed=trail.hits >= self.settings.confirm_hits,
             last_seen_ns=trail.last_seen_ns,
             detection=seen,
-            expected=None if trail.expected is None else trail.expected.box,
+            whole=trail.whole,
         )
 
 
-def _size(box: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def _followed(whole: npt.NDArray[np.float32], seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The whole box (4,) after it was seen where nothing is known to hide a part of it."""
+    if float(iou(whole[None], seen[None])[0, 0]) < _SAME_PLACE:
+        return seen.copy()
+    outwards = np.array([-1, -1, 1, 1], np.float32) * (seen - whole) > 0
+    return np.asarray(whole + np.where(outwards, _OUTWARDS, _INWARDS) * (seen - whole), np.float32)
+
+
+def _moved(box: npt.NDArray[np.float32], motion: Affine) -> npt.NDArray[np.float32]:
+    """A box (4,) carried along by the camera's motion in the image."""
+    centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * growth(motion)
+    centre = motion[:, :2] @ centre + motion[:, 2]
+    return np.concatenate([centre - half, centre + half]).astype(np.float32)
+
+
+def _size(box: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Width and height."""
-    return np.maximum(box[2:].astype(np.float64) - box[:2], 1.0)
+    return np.maximum(box[2:] - box[:2], 1.0)
 
 
-def _is_between(shares: npt.NDArray[np.float64], low: float, high: float) -> bool:
+def _is_between(shares: npt.NDArray[np.float32], low: float, high: float) -> bool:
     return bool(((shares >= low) & (shares <= high)).all())

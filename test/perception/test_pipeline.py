@@ -435,6 +435,24 @@ def test_a_product_behind_a_hand_is_not_looked_at_twice(models, catalogue):
     pipeline.close()
 
 
+def test_a_product_of_which_the_hand_leaves_a_part_stays_as_it_was(pipeline):
+    """What is still seen of it would be another place, and another picture, than that of the product."""
+    pipeline.set_target("pack 5")
+    shelf, boxes = draw_shelf(SHELF)
+    x1, y1, x2, y2 = boxes[5].astype(int)
+    far = np.full(shelf.shape[:2], 0.8, np.float32)
+    for step in range(4):
+        before = pipeline.process(Frame(step * STEP_NS, "camera", shelf, far)).target
+    for step in range(1, 16):
+        picture, depth = shelf.copy(), far.copy()
+        hand = np.s_[y2 - min(4 * step, (y2 - y1) // 2) : y2 + 30, x1:x2]
+        picture[hand], depth[hand] = GREY, 0.7
+        target = pipeline.process(Frame((3 + step) * STEP_NS, "camera", picture, depth)).target
+        assert target.decision is Decision.FOUND
+        assert iou(target.product.box[None], boxes[5:6])[0, 0] > 0.7
+        assert target.probability > 0.9 * before.probability
+
+
 def test_photos_of_the_moment_are_looked_at_twice(models, catalogue):
     """A target given by photos keeps its crops, so that there is something to compare with."""
     models[1].counts = []
