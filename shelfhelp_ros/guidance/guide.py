@@ -341,7 +341,7 @@ class Guide:
         self._framing = Framing(self.settings.aim_tolerance)
         self._candidates = Candidates(self.settings.refuse_for)
         self._progress = Progress()
-        self._trying = self._look_alikes = False
+        self._trying = self._look_alikes = self._stranger = False
         self._rest_at: _Rest | None = None
         self._grasp: Grasp | None = None
         self._asked_of_pack = 0
@@ -418,6 +418,7 @@ class Guide:
             self._last_place = position_of(goal)
         if sighting.decision is Decision.AMBIGUOUS and sighting.runner_up is not None:
             self._look_alikes = True
+            self._stranger = self._stranger or _is_stranger(sighting.runner_up, sighting.product)
         absent = self._absent_from(sighting)
         if sighting.product is not None and not absent:
             self._seen_at = self._stopwatch.seconds
@@ -637,7 +638,9 @@ class Guide:
             return None
         if not grasp.agrees(sighting, self._hand.xyz):
             return None
-        text = self.phrases.say("done", name=self._target_name)
+        # What nobody has shown us cannot be told from it, unless both were in the hand.
+        alike = grasp.doubted and self._stranger and not grasp.compared
+        text = self.phrases.say("done_alike" if alike else "done", name=self._target_name)
         return _Saying(text, "done", 0.0, 0.0, stamp_ns=min(sighting.stamp_ns, self._hand.stamp_ns), soon=True)
 
     def _saying(self, now: float, now_ns: int, asked: bool = False) -> _Saying | None:
@@ -898,3 +901,8 @@ class Guide:
             if self._last_topic == "scan":
                 self._tour.undo()
             self._last_topic = ""
+
+
+def _is_stranger(runner_up: TrackedProduct, product: TrackedProduct | None) -> bool:
+    """Whether a look-alike is no product of the catalogue, so that no second look holds the one against the other."""
+    return not runner_up.product_id or (product is not None and runner_up.product_id == product.product_id)

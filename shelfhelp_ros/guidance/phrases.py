@@ -19,7 +19,7 @@ _SIDES = ("left", "right", "up", "down")
 
 #: Every key with the words in braces that it has to hold.
 REQUIRED: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(("start", "done", "found_before", "absent"), frozenset({"name"})),
+    **dict.fromkeys(("start", "done", "done_alike", "found_before", "absent"), frozenset({"name"})),
     **dict.fromkeys(("contact", "no_target", "stopped", "stale", "hand_lost", "waiting_for_camera"), frozenset()),
     **{f"turn.{side}.{size}": frozenset() for side in _SIDES for size in ("little", "plain", "far")},
     **{f"move.{way}.known": frozenset({"distance"}) for way in (*_SIDES, "forward", "back")},

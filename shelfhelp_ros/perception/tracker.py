@@ -194,12 +194,12 @@ def _moved(box: npt.NDArray[np.float32], motion: Affine) -> npt.NDArray[np.float
     """A box (4,) carried along by the camera's motion in the image."""
     centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 * growth(motion)
     centre = motion[:, :2] @ centre + motion[:, 2]
-    return np.concatenate([centre - half, centre + half]).astype(np.float32)
+    return np.asarray(np.concatenate([centre - half, centre + half]), np.float32)
 
 
 def _size(box: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Width and height."""
-    return np.maximum(box[2:] - box[:2], 1.0)
+    return np.asarray(np.maximum(box[2:] - box[:2], 1.0), np.float32)
 
 
 def _is_between(shares: npt.NDArray[np.float32], low: float, high: float) -> bool:

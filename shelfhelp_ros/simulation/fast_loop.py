@@ -30,8 +30,8 @@ from shelfhelp_ros.simulation.shopper import turn_asked_for
 TICK = 0.05
 START_NS = 10**15
 LIMIT = 90.0
-#: Seconds that it takes to say "That's it".
-YES = 0.6
+#: Seconds that it takes to say what is said first, and how it begins.
+YES, THATS_IT = 0.6, "That's it"
 HAND_PERIOD, HAND_LATENCY, HAND_ERROR, HAND_HIDDEN = 0.1, 0.08, 0.01, 1.5
 #: Where a hand is held that is to be shown, that shows a pack, and that shows it otherwise, in the optical frame.
 SHOWN = {
@@ -168,7 +168,7 @@ class FastEpisode:
                 next_hand = self._now + HAND_PERIOD
                 self._look_at_hand()
             self._hear(self._guide.tick(self._now_ns))
-            if self._done_at is not None and self._now >= self._done_at + YES:
+            if self._done_at is not None and self._now >= self._done_at:
                 break
             if self._told_absent() and not self._voice.sounding:
                 break
@@ -237,7 +237,7 @@ class FastEpisode:
             self._camera.ask((turn[0] * slowly, turn[1] * slowly))
             return
         if instruction.phase is Phase.DONE:
-            self._done_at = self._now
+            self._done_at = self._now + (YES if instruction.text.startswith(THATS_IT) else length)
         camera = self._camera
         shown = {gesture: camera.position + camera.rotation @ point for gesture, point in SHOWN.items()}
         ends = self._now + length

@@ -158,7 +158,10 @@ class Perception:
         if verdict == "ambiguous" and decoy is not None:
             self.doubted = True
             first, second = (decoy, wanted) if wanted is None or self._likelier_is_decoy else (wanted, decoy)
-            return _sighting(Decision.AMBIGUOUS, self._measured(first), self._measured(second or first))
+            sighting = _sighting(Decision.AMBIGUOUS, self._measured(first), self._measured(second or first))
+            assert sighting.runner_up is not None
+            # The look-alikes of measured shelves are in the catalogue.
+            return replace(sighting, runner_up=replace(sighting.runner_up, product_id="look-alike"))
         decisions = {"absent": Decision.ABSENT, "lost": Decision.LOST}
         return _sighting(decisions.get(verdict, Decision.SEARCHING))
 

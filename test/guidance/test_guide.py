@@ -566,6 +566,18 @@ def test_a_look_alike_needs_a_second_look_or_a_comparison(driver):
     assert driver.phase is Phase.DONE
 
 
+@pytest.mark.parametrize(
+    ("known", "text"), [("Bran", THATS_IT), (NAME, "You have Corn Flakes, or one that looks just like it.")]
+)
+def test_a_look_alike_that_nobody_has_shown_is_named_with_it(driver, known, text):
+    """A second look that knows nothing of the other one cannot hold it against it: the person is told so."""
+    twins = {"at": AT, "runner_up": product((0.3, 0.05, 0.6), known)}
+    driver.watch(3.0, Decision.AMBIGUOUS, hand=(0.1, 0.05, 0.2), **twins)
+    driver.watch(6.0, Decision.AMBIGUOUS, hand=AT_IT, **twins)
+    driver.watch(6.0, at=UP, hand=UP_HAND, verified=Verified.YES)
+    assert driver.texts[-1] == text
+
+
 def test_a_neighbour_in_the_hand_is_not_it(driver):
     """The hand goes away and the product stays where it is: another pack was taken, or none."""
     driver.take(3.0, at=AT)
