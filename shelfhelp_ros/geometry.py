@@ -37,6 +37,12 @@ def overlap_of_smaller(first: BoxArray, second: BoxArray) -> npt.NDArray[np.floa
     return np.asarray(sides[..., 0] * sides[..., 1] / np.maximum(smaller, 1e-9), np.float32)
 
 
+def grown(box: BoxArray, share: float) -> BoxArray:
+    """A box (4,) with ``share`` of its width and height more on each side."""
+    aside = share * np.tile(box[2:] - box[:2], 2) * np.array([-1, -1, 1, 1], np.float32)
+    return np.asarray(box + aside, np.float32)
+
+
 def clip(boxes: BoxArray, width: int, height: int) -> BoxArray:
     """Boxes cut to the image 0..width, 0..height (pixels)."""
     limits = np.array([width, height, width, height], np.float32)

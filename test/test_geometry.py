@@ -14,6 +14,7 @@ from shelfhelp_ros.geometry import (
     box_depth,
     clip,
     front_depth,
+    grown,
     iou,
     overlap_of_smaller,
     position_at,
@@ -120,6 +121,11 @@ def test_overlap_of_smaller():
     outer, inner, apart = np.array([[0, 0, 10, 10], [2, 2, 4, 4], [20, 20, 22, 22]], np.float32)
     values = overlap_of_smaller(np.stack([outer, inner]), np.stack([outer, inner, apart]))
     np.testing.assert_allclose(values, [[1, 1, 0], [1, 1, 0]])
+
+
+def test_grown_on_every_side():
+    """By a share of its own width and height, about the same middle."""
+    np.testing.assert_allclose(grown(np.float32([10, 20, 30, 60]), 0.1), [8, 16, 32, 64])
 
 
 def test_clip_and_area():

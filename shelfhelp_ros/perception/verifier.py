@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.geometry import grown
 from shelfhelp_ros.inference.models import default_model_folder
 from shelfhelp_ros.perception.encoder import crop_edges
 from shelfhelp_ros.perception.likeness import Likeness, compare, overlay
@@ -94,8 +95,7 @@ class Surroundings:
     def of(cls, image: ImageArray, box: FloatArray, margin: float = 0.5) -> Surroundings | None:
         """A copy of what a ``box`` covers in a picture, with ``margin`` of its sides about it; None where that is
         nothing."""
-        aside = margin * np.tile(box[2:] - box[:2], 2) * np.array([-1, -1, 1, 1], np.float32)
-        inner, outer = crop_edges(image, box), crop_edges(image, np.asarray(box + aside, np.float32))
+        inner, outer = crop_edges(image, box), crop_edges(image, grown(box, margin))
         if inner is None or outer is None:
             return None
         picture = image[outer[1] : outer[3], outer[0] : outer[2]].copy()
