@@ -185,7 +185,7 @@ class Tracker:
 def _followed(whole: npt.NDArray[np.float32], seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """The whole box (4,) after it was seen where nothing is known to hide a part of it."""
     if float(iou(whole[None], seen[None])[0, 0]) < _SAME_PLACE:
-        return seen.copy()
+        return np.array(seen, np.float32)
     outwards = np.array([-1, -1, 1, 1], np.float32) * (seen - whole) > 0
     return np.asarray(whole + np.where(outwards, _OUTWARDS, _INWARDS) * (seen - whole), np.float32)
 
