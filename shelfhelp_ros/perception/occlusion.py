@@ -24,7 +24,7 @@ class OcclusionSettings:
 
     nearer_m: float = 0.04
     nearer_share: float = 0.06
-    hidden_for_s: float = 8.0
+    hidden_for_s: float = 20.0
 
 
 @dataclass(frozen=True)
