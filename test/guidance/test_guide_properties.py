@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 from guide_driver import MS, NAME, PHRASES, product, sighting
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import Phase as Stage
 from hypothesis import strategies as st
 
@@ -34,7 +34,10 @@ FORGOTTEN = 6000 * MS
 
 @dataclass
 class Oracle:
-    """Feeds a guide and checks every answer against the inputs so far."""
+    """Feeds a guide and checks every answer against the inputs so far.
+
+    ``told`` is when the guide was last told the time: it hears of a hand without, and reckons its arrival from there.
+    """
 
     planner: type = PhrasePlanner
     now_ns: int = 10**15
@@ -42,6 +45,7 @@ class Oracle:
     seen: list[tuple[TargetSighting, float]] = field(default_factory=list)
     hand_seen: tuple[int, float, np.ndarray] | None = None
     hand_was_old: bool = False
+    told: float = 0.0
     last: tuple[float, float, Instruction] | None = None
     began: bool = False
     voice_on: bool = False
@@ -71,31 +75,37 @@ class Oracle:
             self.seen = [*self.seen[-40:], (frame, self.elapsed)]
         if is_sure(frame) and frame.product is not None and frame.product.position is not None:
             self.sure_places.append(frame.product.position.xyz)
+        self.told = self.elapsed
         self.check(self.guide.on_sighting(frame, self.now_ns))
 
     def hand(self, xyz, stamp_ns: int) -> None:
         if np.isfinite(xyz).all():
-            self.hand_seen = stamp_ns, self.elapsed, np.asarray(xyz, float)
+            self.hand_seen = stamp_ns, self.told, np.asarray(xyz, float)
             self.hands.append(self.hand_seen[2])
             self.hand_was_old = abs(self.now_ns - stamp_ns) > FORGOTTEN
         self.guide.on_hand(xyz, None, stamp_ns)
 
     def tick(self) -> None:
+        self.told = self.elapsed
         self.check(self.guide.tick(self.now_ns))
 
     def start(self) -> None:
         self.texts.clear()
         self.hands.clear()
+        self.told = self.elapsed
         self.check(self.guide.start(NAME, self.now_ns))
 
     def stop(self) -> None:
+        self.told = self.elapsed
         self.check(self.guide.stop(self.now_ns))
         assert self.guide.phase is Phase.STOPPED
 
     def repeat(self) -> None:
+        self.told = self.elapsed
         self.check(self.guide.repeat(self.now_ns))
 
     def speaking(self, on: bool) -> None:
+        self.told = self.elapsed
         self.guide.on_speaking(on, self.now_ns)
         if on:
             self.began = self.voice_reports = True
@@ -354,10 +364,19 @@ def play_calm(oracle: Oracle, at, hand, verdict, count, age_ms, sure=0.95, held=
         oracle.tick()
 
 
+# A hand is forgotten as many seconds after it came as it is waited for: to the tick in which it came.
+_AHEAD = (0.0, 0.0, 1.0)
+FORGOTTEN_IN_THE_TICK = [
+    (("calm", (_AHEAD, (0.0, 0.0, -0.03), Decision.FOUND, 1, 0, 0.95)), []),
+    *2 * [(("calm", (_AHEAD, None, Decision.FOUND, 30, 0, 0.95)), [])],
+]
+
+
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=set(Stage) - {Stage.explain}
 )
 @given(sequence=steps)
+@example(sequence=FORGOTTEN_IN_THE_TICK)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("planner", [PhrasePlanner, WorstAxisFirst])
 def test_the_rules_hold_for_any_input(planner, sequence):
