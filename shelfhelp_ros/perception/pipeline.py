@@ -16,7 +16,7 @@ from shelfhelp_ros.catalogue.index import Index
 from shelfhelp_ros.catalogue.matching import RIVALS, Match, Matcher, Verification, reference_similarity
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, front_depth, grown, position_at, size_at
+from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, front_depth, position_at, size_at
 from shelfhelp_ros.perception.detecting import Detecting
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
@@ -48,8 +48,6 @@ from shelfhelp_ros.sightings import (
 _SMALL = 0.1
 # Boxes of one thing differ by so much of their longer side from frame to frame.
 _SLACK = 0.04
-# Of its sides this share is added to the box about a pack in the hand, for the second look.
-_ROUND_HELD = 0.08
 # On a live stream one look at what is clear of the shelf more is made where the first took no longer than this.
 _ROOM_FOR_ANOTHER_LOOK_S = 0.12
 
@@ -470,23 +468,24 @@ class Pipeline:
         self, target: Target, tracks: Sequence[Track], match: Match, embeddings: FloatArray, frame: Frame
     ) -> None:
         """Have a product that wants it looked at, when the worker is free: what stands clear of the shelf, then the
-        likeliest."""
+        likeliest; what one look alone refuted is looked at again."""
         looks = self.second_looks
         if looks is None or not target.pictures or not looks.worker.idle:
             return
         likely = match.ranked(self.matcher.thresholds.present)
+        unlikely = set(range(len(tracks))).difference(likely)
+        likely += [row for row in sorted(unlikely) if looks.has_to_recheck(tracks[row].track_id)]
         for row in sorted(likely, key=lambda row: tracks[row].track_id not in self._clear):
             track = tracks[row]
             if track.track_id in self._hidden:
                 # A picture of the hand before a product would refute the product.
                 continue
             held = track.track_id in self._clear
-            # Tight round a pack in the hand, it often ends where the fingers, or a plain part of the front, begin.
-            box = grown(track.box, _ROUND_HELD) if held else track.box
-            crop = crop_box(frame.image, box) if track.detection is not None else None
+            crop = crop_box(frame.image, track.box) if track.detection is not None else None
             if crop is not None and looks.wants(track.track_id, max(crop.shape[:2]), frame.stamp_ns, held):
                 rivals = self.matcher.rivals(self._index.best_products(embeddings[row], RIVALS, target.product_id))
-                around = Surroundings.of(frame.image, box) if held else None
+                # The box about a pack in the hand often ends where the fingers, or a plain part of its front, begin.
+                around = Surroundings.of(frame.image, track.box) if held else None
                 looks.ask(track.track_id, crop, target.pictures, rivals, frame.stamp_ns, around)
                 return
 

@@ -305,6 +305,10 @@ class SecondLooks:
         log_odds = looks.all_told()
         return len(looks.answers) == 1 and log_odds is not None and log_odds <= self._no
 
+    def has_to_recheck(self, track_id: int) -> bool:
+        """Whether one look alone said no of a track, however unlikely that has made it."""
+        return self._refuted_once(self._tracks.get(track_id, _NEVER))
+
     def refuted(self, track_id: int) -> bool:
         """Whether the looks at a track say that it is not the target."""
         log_odds = self._tracks.get(track_id, _NEVER).all_told()

@@ -413,6 +413,23 @@ def test_the_second_look_confirms_or_refutes(models, catalogue, log_odds, decisi
     pipeline.close()
 
 
+def test_what_one_look_refuted_is_looked_at_again(models, catalogue):
+    """However unlikely that has made it: one look alone decides nothing."""
+    models[1].counts = []
+    verifier = Doubtful(-6.0)
+    pipeline = Pipeline(*models, catalogue, verifier=verifier)
+    pipeline.set_target("pack 5")
+    for step in range(3):
+        pipeline.process(frame(step))
+        assert pipeline.second_looks.worker.wait(10)
+    verifier.log_odds = 6.0
+    for step in range(3, 12):
+        target = pipeline.process(frame(step)).target
+        assert pipeline.second_looks.worker.wait(10)
+    assert target.probability > 0.3
+    pipeline.close()
+
+
 def test_a_product_behind_a_hand_is_not_looked_at_twice(models, catalogue):
     """A picture of the hand before it says nothing of the product, which stays found."""
     models[1].counts = []
