@@ -35,7 +35,7 @@ from shelfhelp_ros.perception.verifier import Verifier
 from shelfhelp_ros.sightings import Decision, Frame, TargetSighting
 from shelfhelp_ros.simulation.camera import ShelfSettings, SimulatedShelf
 from shelfhelp_ros.simulation.hearing import Gesture
-from shelfhelp_ros.simulation.packs import draw_face
+from shelfhelp_ros.simulation.packs import draw_faces
 from shelfhelp_ros.simulation.perception_noise import COVERED, SITUATIONS, STAGES, VERSION
 from shelfhelp_ros.simulation.products import Product, family_differences, make_products
 from shelfhelp_ros.simulation.scene import RenderedFrame
@@ -195,7 +195,7 @@ def _enrol(catalogue: Catalogue, wanted: Product, shelf: SimulatedShelf, network
     """The wanted product, its look-alikes and some others."""
     others = sorted((p for p in shelf.products if p.id != wanted.id), key=lambda p: p.family != wanted.family)
     for product in (wanted, *others[: ENROLLED - 1]):
-        enrol(catalogue, networks.detector, networks.encoder, product.name, [draw_face(product)])
+        enrol(catalogue, networks.detector, networks.encoder, product.name, draw_faces(product))
 
 
 def _wanted(situation: str, shelf: SimulatedShelf, seed: int) -> Product | None:

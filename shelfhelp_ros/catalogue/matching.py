@@ -28,6 +28,8 @@ FEATURES = ("similarity", "log_in_view")
 RIVALS, _AS_LIKELY = 3, 2.0
 # What a second look can add to the log odds of a product's family.
 _SPEAKS_FOR_FAMILY = 2.0
+# Two packs of which both sides differ by more than this factor, one way, are of two sizes.
+_OTHER_SIZE = 1.08
 # How many are taken to be in view where two pictures are compared outside any view.
 USUAL_VIEW = 20
 # How sure the program has to be before it names a product; the encoder's card says what each word means in probability.
@@ -162,6 +164,7 @@ class Matcher:
         other: FloatArray,
         prefer: int | None = None,
         verification: Verification | None = None,
+        sizes: FloatArray | None = None,
     ) -> Match:
         """The verdict over N crops in view.
 
@@ -181,7 +184,7 @@ class Matcher:
         if not len(probabilities) or float(probabilities.max()) < self.thresholds.present:
             return Match(Verdict.ABSENT, None, None, probabilities, np.zeros(len(probabilities), bool))
         best = int(np.argmax(probabilities))
-        same = self.same_product(embeddings, target, best)
+        same = self.same_product(embeddings, target, best, sizes)
         if prefer is not None and same[prefer]:
             lead = probabilities[best] - probabilities[prefer]
             best = prefer if lead < self.thresholds.ambiguous_margin else best
@@ -211,15 +214,20 @@ class Matcher:
         one: a catalogue of products that are nothing like it says nothing of its look-alikes."""
         return bool(self.probability_same(np.float32(other), in_view) >= self.thresholds.present)
 
-    def same_product(self, embeddings: FloatArray, target: FloatArray, row: int) -> npt.NDArray[np.bool_]:
+    def same_product(
+        self, embeddings: FloatArray, target: FloatArray, row: int, sizes: FloatArray | None = None
+    ) -> npt.NDArray[np.bool_]:
         """Which of N crops show the same product as crop ``row`` (itself among them).
 
         Facings side by side are photographed in one light, so they are more alike to each other than to a reference
-        photo taken elsewhere; a product that merely resembles the target is not.
+        photo taken elsewhere; a product that merely resembles the target is not, nor is the large pack beside the
+        small one (``sizes`` N×2, metres).
         """
         alike = np.asarray(embeddings @ embeddings[row], np.float32)
         likely = self.probability_same(alike, len(embeddings)) >= 0.5
         same = likely & (alike >= np.minimum(target, target[row]))
+        if sizes is not None:
+            same &= ~of_other_size(sizes, row)
         same[row] = True
         return np.asarray(same, np.bool_)
 
@@ -229,6 +237,13 @@ def reference_similarity(embeddings: FloatArray, references: FloatArray) -> Floa
     if not len(references):
         return np.full(len(embeddings), -1.0, np.float32)
     return np.asarray((embeddings @ references.T).max(axis=1, initial=-1.0), np.float32)
+
+
+def of_other_size(sizes: FloatArray, row: int) -> npt.NDArray[np.bool_]:
+    """Which of N packs (``sizes`` N×2, metres; NaN: not known) are larger, or smaller, than pack ``row`` both ways."""
+    ratios = np.log(sizes / sizes[row])
+    larger, smaller = ratios > np.log(_OTHER_SIZE), ratios < -np.log(_OTHER_SIZE)
+    return np.asarray(larger.all(axis=1) | smaller.all(axis=1), np.bool_)
 
 
 def posterior(target_log_odds: FloatArray, other_log_odds: FloatArray) -> FloatArray:

@@ -116,14 +116,14 @@ def measure_case(
     from shelfhelp_ros.perception.detector import Detector
     from shelfhelp_ros.perception.encoder import Encoder
     from shelfhelp_ros.perception.pipeline import Pipeline
-    from shelfhelp_ros.simulation.packs import draw_face
+    from shelfhelp_ros.simulation.packs import draw_faces
 
     scene = render_scene(*SIZES[size], products_in_view=count)
     path = folder / f"{size}-{count}.db"
     detector, encoder = Detector.load(models), Encoder.load(models)
     with Catalogue(path) as catalogue:
         for product in (scene.target, *scene.others[:9]):
-            enrol(catalogue, detector, encoder, product.name, [draw_face(product)])
+            enrol(catalogue, detector, encoder, product.name, draw_faces(product))
         pipeline = Pipeline(detector, encoder, catalogue)
         pipeline.set_target(catalogue.get(scene.target.name).id)
         stages = time_stages(pipeline, scene.frames)

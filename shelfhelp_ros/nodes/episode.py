@@ -35,7 +35,7 @@ from shelfhelp_ros.nodes.processes import (
 )
 from shelfhelp_ros.nodes.quality_of_service import CAMERA, RESULT, STATE, WORDS
 from shelfhelp_ros.nodes.running import Crew, ros
-from shelfhelp_ros.nodes.simulation_node import photo_file
+from shelfhelp_ros.nodes.simulation_node import photo_folder
 from shelfhelp_ros.resources import config_folder
 from shelfhelp_ros.sightings import Decision
 from shelfhelp_ros.simulation.recording import HandDistance, Recording, Utterance, Verdict
@@ -293,11 +293,11 @@ def _likeness(name: str, names: list[str]) -> float:
 def _enrol(client: AssistantClient, names: list[str], photos: Path, tell: Callable[[str], None]) -> Recording:
     """Add the products by the photos of their packs; the recording to fill is about the first of them."""
     for name in names:
-        path = photo_file(photos, name)
-        advice = client.enrol_product(name, [path.read_bytes()]).advice
+        paths = sorted(photo_folder(photos, name).iterdir())
+        advice = client.enrol_product(name, [path.read_bytes() for path in paths]).advice
         tell(f"Enrolled {name}" + (f" ({'; '.join(advice)})" if advice else ""))
         if name == names[0]:
-            packshot = np.asarray(cv2.imread(str(path)), np.uint8)
+            packshot = np.asarray(cv2.imread(str(paths[0])), np.uint8)
     return Recording(product=names[0], packshot=packshot)
 
 

@@ -28,7 +28,7 @@ from shelfhelp_ros.sightings import Position, Sightings, TrackedProduct
 from shelfhelp_ros.simulation.camera import MOTIONS, ShelfSettings, SimulatedShelf
 from shelfhelp_ros.simulation.layout import LAYOUTS
 from shelfhelp_ros.simulation.listeners import POPULATIONS, draw_person
-from shelfhelp_ros.simulation.packs import draw_face
+from shelfhelp_ros.simulation.packs import draw_faces
 from shelfhelp_ros.simulation.products import Product
 from shelfhelp_ros.simulation.scene import RenderedFrame
 from shelfhelp_ros.simulation.shopper import HandSettings
@@ -52,7 +52,7 @@ SETTINGS = (
     Setting("hand_spread", 0.01, "standard deviation told of the hand's position, metres", 0.001, 0.5),
     Setting("people", "", "whose the hand is; empty: somebody by the seed", choices=("", *POPULATIONS), fixed=True),
     Setting("person", 0, "which of these people, by number", 0, 1_000_000, fixed=True),
-    Setting("photos", "", "folder to write a photo of each product to, for enrolling; empty: none", fixed=True),
+    Setting("photos", "", "folder to write photos of each product to, for enrolling; empty: none", fixed=True),
 )
 
 
@@ -172,9 +172,11 @@ class SimulationNode(Node):
             return
         folder = Path(self.parameters["photos"]).expanduser()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             for product in self.products:
-                photo_file(folder, product.name).write_bytes(cv2.imencode(".png", draw_face(product))[1].tobytes())
+                own = photo_folder(folder, product.name)
+                own.mkdir(parents=True, exist_ok=True)
+                for number, face in enumerate(draw_faces(product), 1):
+                    (own / f"{number}.png").write_bytes(cv2.imencode(".png", face)[1].tobytes())
         except OSError as error:
             raise ShelfHelpError(f"the photos cannot be written to {folder}: {error.strerror}") from error
         self.get_logger().info(f"photos of {len(self.products)} products are in {folder}")
@@ -194,9 +196,9 @@ def _hand_of(people: str, number: int) -> HandSettings:
     )
 
 
-def photo_file(folder: Path, name: str) -> Path:
-    """Where the photo of a product lies in the folder of the parameter ``photos``."""
-    return folder / ("".join(c if c.isalnum() or c in " -_" else "_" for c in name) + ".png")
+def photo_folder(folder: Path, name: str) -> Path:
+    """Where the photos of a product lie in the folder of the parameter ``photos``, the front first."""
+    return folder / "".join(c if c.isalnum() or c in " -_" else "_" for c in name)
 
 
 def _truth(frame: RenderedFrame, stamp: int, frame_id: str, names: dict[str, str]) -> Sightings:

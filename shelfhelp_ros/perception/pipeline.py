@@ -26,6 +26,7 @@ from shelfhelp_ros.perception.looking import Looking
 from shelfhelp_ros.perception.motion import Affine, CameraMotion, growth
 from shelfhelp_ros.perception.occlusion import DistanceMemory, Measured, OcclusionSettings
 from shelfhelp_ros.perception.second_look import SecondLooks, SecondLookSettings, SecondLookWorker
+from shelfhelp_ros.perception.sizes import Sizes
 from shelfhelp_ros.perception.target import Target
 from shelfhelp_ros.perception.tracker import Track, Tracker, TrackerSettings
 from shelfhelp_ros.perception.verifier import Surroundings, Verifier
@@ -102,6 +103,7 @@ class Pipeline:
         self._looking = Looking(encoder, beside)
         self._distances = DistanceMemory(self.settings.occlusion)
         self._measured: dict[int, Measured | None] = {}
+        self._sizes = Sizes()
         self._taken = False
         self._clear: set[int] = set()
         self._hidden: set[int] = set()
@@ -179,6 +181,7 @@ class Pipeline:
             self._detecting.forget()
             self._looking.forget()
             self._distances = DistanceMemory(self.settings.occlusion)
+            self._sizes = Sizes()
             self._evidence.clear()
             self._candidates.clear()
             self._watch.reset()
@@ -187,6 +190,7 @@ class Pipeline:
     def process(self, frame: Frame) -> Sightings:
         """Take in one frame. A frame older than the one before begins anew (a bag that starts again)."""
         timings: dict[str, float] = {}
+        size = (frame.image.shape[1], frame.image.shape[0])
         with self._lock, _timed(timings, "total"):
             with _timed(timings, "catalogue"):
                 self._refresh_index()
@@ -209,8 +213,8 @@ class Pipeline:
                 self._look(frame, [track for track in tracks if track.track_id not in self._hidden])
             with _timed(timings, "match"):
                 products = self._products(frame, shown)
+                self._learn_sizes(shown, products, covered, size)
                 target = self._sight_target(frame, shown, products, motion)
-        size = (frame.image.shape[1], frame.image.shape[0])
         return Sightings(frame.stamp_ns, frame.frame_id, size, tuple(products), target, timings)
 
     def _detect(self, frame: Frame, motion: Affine) -> Detections | None:
@@ -382,6 +386,21 @@ class Pipeline:
             return None
         return Position(*position_at(track.box, measured.distance, camera, measured.spread))
 
+    def _learn_sizes(
+        self, shown: Sequence[Track], products: Sequence[TrackedProduct], covered: set[int], image_size: tuple[int, int]
+    ) -> None:
+        """Take in the sizes of what stands on the shelf and is seen whole; nothing of a pack in the hand."""
+        standing = {track.track_id for track in shown} - self._clear
+        measured = {
+            track.track_id: product.size
+            for track, product in zip(shown, products, strict=True)
+            if product.size is not None
+            and track.detection is not None
+            and track.track_id in standing - covered
+            and not touches_border(track.box, image_size)
+        }
+        self._sizes.learn(measured, standing)
+
     def _embeddings(self, tracks: Sequence[Track]) -> FloatArray:
         """T×D; zero rows for tracks that have not been looked at, which are like nothing."""
         rows = np.zeros((len(tracks), self.encoder.dimensions), np.float32)
@@ -450,7 +469,8 @@ class Pipeline:
         similarity = reference_similarity(embeddings, target.references)
         other, rivals = self._index.best_product(embeddings, without=target.product_id)
         seen = self._verification([track.track_id for track in tracks], rivals)
-        match = self.matcher.decide(embeddings, similarity, other, chosen, seen)
+        sizes = self._sizes.of([track.track_id for track in tracks])
+        match = self.matcher.decide(embeddings, similarity, other, chosen, seen, sizes)
         self._look_twice(target, tracks, match, embeddings, frame)
         return match
 

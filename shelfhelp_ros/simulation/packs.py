@@ -23,6 +23,7 @@ from shelfhelp_ros.simulation.products import Colour, Product, make_products, pr
 __all__ = [
     "Product",
     "draw_face",
+    "draw_faces",
     "draw_front",
     "draw_side",
     "draw_wrap",
@@ -40,18 +41,26 @@ WRAP_FRONT = 0.36
 NECK = 0.24
 NECK_WIDTH = 0.42
 PACKSHOT_PIXELS = 1024
+# Photos of a pack that may stand turned: so many, from all round it.
+SIDES = 3
 PAPER = (252, 250, 244)
 
 
-def draw_face(product: Product, size: int = 320) -> Picture:
+def draw_face(product: Product, size: int = 320, turned: float = 0.0) -> Picture:
     """The pack seen from straight in front, ``size`` pixels high: a packshot, fit to enrol the product with.
 
     Boxes and pouches fill the picture; cans fill it with the shading of a cylinder; bottles stand on a pale ground.
+    ``turned``: share of a whole turn by which a can or bottle shows another side than its front.
     """
-    if product.packshot is not None or product.shape in ("box", "pouch"):
+    if not _is_round(product):
         width = max(8, round(size * product.width / product.height))
         return draw_front(product, (width, size))
-    return _draw_round(product, size)
+    return _draw_round(product, size, turned)
+
+
+def draw_faces(product: Product, size: int = 320) -> list[Picture]:
+    """The photos that the guide asks for: the front; of a can or bottle, which may stand turned, from all round it."""
+    return [draw_face(product, size, side / SIDES) for side in range(SIDES if _is_round(product) else 1)]
 
 
 def draw_front(product: Product, size: tuple[int, int]) -> Picture:
@@ -126,7 +135,11 @@ def bottle_profile(product: Product) -> list[tuple[float, float]]:
             (neck + 0.12, shoulder + 0.12), (neck, 0.9), (neck * 1.1, 0.905), (neck * 1.1, 1.0)]  # fmt: skip
 
 
-def _draw_round(product: Product, size: int) -> Picture:
+def _is_round(product: Product) -> bool:
+    return product.packshot is None and product.shape in ("can", "bottle")
+
+
+def _draw_round(product: Product, size: int, turned: float) -> Picture:
     width = max(8, round(size * product.width / product.height))
     low, high = label_span(product)
     label_height = max(8, round(size * (high - low)))
@@ -134,7 +147,7 @@ def _draw_round(product: Product, size: int) -> Picture:
     # Each column of the picture looks at its own angle of the cylinder; the front's middle faces the camera.
     across = np.clip((np.arange(width) + 0.5) / width * 2 - 1, -1, 1)
     angle = np.arcsin(across) / (2 * np.pi)
-    columns = (((angle + WRAP_FRONT / 2) % 1.0) * wrap.shape[1]).astype(np.float32)
+    columns = (((angle + WRAP_FRONT / 2 + turned) % 1.0) * wrap.shape[1]).astype(np.float32)
     map_x = np.tile(columns, (label_height, 1))
     map_y = np.tile(np.arange(label_height, dtype=np.float32)[:, None], (1, width))
     label = cv2.remap(wrap, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)

@@ -51,6 +51,24 @@ def decide(embeddings, target, other=None, prefer=None):
     return MATCHER.decide(embeddings, np.array(target, np.float32), np.array(other, np.float32), prefer)
 
 
+def test_packs_of_two_sizes_are_two_products():
+    """Protects the person from the half litre that looks like the litre: alike as two facings, but larger both ways."""
+    embeddings = crops([[1, 0.9, 0.9], [0.9, 1, 0.9], [0.9, 0.9, 1]])
+    target, other = np.array([0.8, 0.79, 0.78], np.float32), np.full(3, -1, np.float32)
+    for sizes, same in (
+        ([[0.07, 0.2], [0.081, 0.232], [0.071, 0.201]], [True, False, True]),
+        ([[0.07, 0.2], [0.06, 0.17], [0.071, 0.201]], [True, False, True]),
+        # Of one that stands behind another only a part is seen, one way; and what is not known tells nothing.
+        ([[0.07, 0.2], [0.07, 0.1], [0.03, 0.201]], [True, True, True]),
+        ([[0.07, 0.2], [0.055, 0.26], [np.nan, np.nan]], [True, True, True]),
+        ([[np.nan, np.nan], [0.081, 0.232], [0.071, 0.201]], [True, True, True]),
+    ):
+        match = MATCHER.decide(embeddings, target, other, sizes=np.array(sizes, np.float32))
+        assert match.same.tolist() == same
+        wanted = (Verdict.FOUND, None) if all(same) else (Verdict.AMBIGUOUS, 1)
+        assert (match.verdict, match.runner_up) == wanted
+
+
 def test_clear_match():
     """One crop is like the target, the others are not."""
     match = decide(apart(3), [0.2, 0.8, 0.3])

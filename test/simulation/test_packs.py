@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("matplotlib", reason="drawing packs needs the typefaces of matplotlib")
 
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.simulation.packs import draw_face, draw_front, draw_wrap
+from shelfhelp_ros.simulation.packs import draw_face, draw_faces, draw_front, draw_wrap
 from shelfhelp_ros.simulation.products import Product, make_products, products_from_folder
 
 
@@ -73,6 +73,18 @@ def test_faces_are_repeatable_and_have_the_packs_proportions() -> None:
         assert face.dtype == np.uint8
         assert face.shape == (200, round(200 * product.width / product.height), 3)
         assert face.std() > 8
+
+
+def test_a_pack_that_may_stand_turned_is_photographed_from_all_round_it() -> None:
+    """Protects enrolment: the front first; of cans and bottles its other sides, which between them show all there is."""
+    for product in make_products(8, 30):
+        faces = draw_faces(product, 200)
+        assert np.array_equal(faces[0], draw_face(product, 200))
+        assert len(faces) == (3 if product.shape in ("can", "bottle") else 1)
+        for other in faces[1:]:
+            assert other.shape == faces[0].shape
+            assert np.abs(other.astype(int) - faces[0]).mean() > 2
+        assert np.array_equal(draw_face(product, 200, 1.0), faces[0])
 
 
 def test_can_label_closes_round_the_can() -> None:
