@@ -76,7 +76,7 @@ def test_faces_are_repeatable_and_have_the_packs_proportions() -> None:
 
 
 def test_a_pack_that_may_stand_turned_is_photographed_from_all_round_it() -> None:
-    """Protects enrolment: the front first; of cans and bottles its other sides, which between them show all there is."""
+    """Protects enrolment: the front first; of cans and bottles its other sides, which show all there is."""
     for product in make_products(8, 30):
         faces = draw_faces(product, 200)
         assert np.array_equal(faces[0], draw_face(product, 200))
