@@ -15,7 +15,7 @@ ARGUMENTS = (
     ("layout", "normal", "how the shelf is stocked"),
     ("rate", "10.0", "frames a second"),
     ("show_hand", "true", "show a hand that follows what is spoken"),
-    ("photos", "", "folder to write a photo of each product to, for enrolling"),
+    ("photos", "", "folder to write photos of each product to, for enrolling"),
 )
 
 

@@ -12,6 +12,9 @@ from shelfhelp_ros.sightings import TargetSighting, TrackedProduct
 #: Two places nearer to each other than this, metres, are one: perception errs by a centimetre or two, and so do hands.
 _SAME_PLACE = 0.05
 
+#: A look-alike of which both sides differ by this factor, one way, is told by its size.
+_OTHER_SIZE = 1.06
+
 
 @dataclass(frozen=True)
 class _Refused:
@@ -37,12 +40,17 @@ class Candidates:
         self._chosen: TrackedProduct | None = None
 
     def choose(self, sighting: TargetSighting, now: float) -> TrackedProduct | None:
+        """The product to lead to, which is the one chosen from now on."""
+        product = self.next(sighting, now)
+        self._chosen = product or self._chosen
+        return product
+
+    def next(self, sighting: TargetSighting, now: float) -> TrackedProduct | None:
         """The product to lead to: the one chosen before if it is there, else the likeliest that was not refused."""
         seen = [product for product in (sighting.product, sighting.runner_up) if product is not None]
         allowed = [product for product in seen if not self.refused(product, now)]
         before = self._chosen
         kept = [p for p in allowed if before is not None and (p.track_id == before.track_id or _near(p, _xyz(before)))]
-        self._chosen = next(iter(kept or allowed), before)
         return next(iter(kept or allowed), None)
 
     def refuse(self, product: TrackedProduct, now: float, sure: bool) -> None:
@@ -60,6 +68,19 @@ class Candidates:
     def compared(self) -> bool:
         """Whether another one was in the hand and was not it."""
         return any(one.sure for one in self._refused)
+
+
+def size_beside(product: TrackedProduct | None, sighting: TargetSighting) -> str:
+    """*larger* or *smaller*: what a product is beside its look-alike in a sighting; empty where they are of one size,
+    or that is not known."""
+    both = (sighting.product, sighting.runner_up)
+    other = next((one for one in both if one is not None and product is not None and one is not product), None)
+    if product is None or other is None or product.size is None or other.size is None:
+        return ""
+    ratios = [mine / its if its > 0 else 1.0 for mine, its in zip(product.size, other.size, strict=True)]
+    if min(ratios) > _OTHER_SIZE:
+        return "larger"
+    return "smaller" if max(ratios) < 1 / _OTHER_SIZE else ""
 
 
 def _is(product: TrackedProduct, refused: _Refused) -> bool:

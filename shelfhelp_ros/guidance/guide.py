@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from shelfhelp_ros.guidance.candidates import Candidates
+from shelfhelp_ros.guidance.candidates import Candidates, size_beside
 from shelfhelp_ros.guidance.framing import Framing
 from shelfhelp_ros.guidance.grasp import Grasp, Verdict
 from shelfhelp_ros.guidance.instruction import Instruction, Urgency
@@ -342,6 +342,7 @@ class Guide:
         self._candidates = Candidates(self.settings.refuse_for)
         self._progress = Progress()
         self._trying = self._look_alikes = self._stranger = False
+        self._size = ""
         self._rest_at: _Rest | None = None
         self._grasp: Grasp | None = None
         self._asked_of_pack = 0
@@ -419,6 +420,8 @@ class Guide:
         if sighting.decision is Decision.AMBIGUOUS and sighting.runner_up is not None:
             self._look_alikes = True
             self._stranger = self._stranger or _is_stranger(sighting.runner_up, sighting.product)
+            if self._phase is not Phase.CONFIRM:
+                self._size = size_beside(self._candidates.next(sighting, self._stopwatch.seconds), sighting)
         absent = self._absent_from(sighting)
         if sighting.product is not None and not absent:
             self._seen_at = self._stopwatch.seconds
@@ -640,7 +643,8 @@ class Guide:
             return None
         # What nobody has shown us cannot be told from it, unless both were in the hand.
         alike = grasp.doubted and self._stranger and not grasp.compared
-        text = self.phrases.say("done_alike" if alike else "done", name=self._target_name)
+        key = f"done_{self._size or 'alike'}" if alike else "done"
+        text = self.phrases.say(key, name=self._target_name)
         return _Saying(text, "done", 0.0, 0.0, stamp_ns=min(sighting.stamp_ns, self._hand.stamp_ns), soon=True)
 
     def _saying(self, now: float, now_ns: int, asked: bool = False) -> _Saying | None:
@@ -793,7 +797,8 @@ class Guide:
         which two there are, and is asked for the hand."""
         closer = self._notice("ambiguous.closer", "ambiguous")
         if self._hand is not None and not self._trying and sighting.product is not None:
-            key = "ambiguous.try" if self._look_alikes else "ambiguous.try_it"
+            try_one = f"ambiguous.try_{self._size}" if self._size else "ambiguous.try"
+            key = try_one if self._look_alikes else "ambiguous.try_it"
             return replace(self._notice(key, "try"), pause=0.0)
         asked_since = self._spoken.get("hand_lost", -math.inf) >= self._spoken.get("ambiguous", -math.inf)
         if self._hand is None and not asked_since and self._may_ask_for_hand:

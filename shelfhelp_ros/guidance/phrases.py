@@ -19,7 +19,8 @@ _SIDES = ("left", "right", "up", "down")
 
 #: Every key with the words in braces that it has to hold.
 REQUIRED: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(("start", "done", "done_alike", "found_before", "absent"), frozenset({"name"})),
+    **dict.fromkeys(("start", "done", "found_before", "absent"), frozenset({"name"})),
+    **{f"done_{like}": frozenset({"name"}) for like in ("alike", "larger", "smaller")},
     **dict.fromkeys(("contact", "no_target", "stopped", "stale", "hand_lost", "waiting_for_camera"), frozenset()),
     **{f"turn.{side}.{size}": frozenset() for side in _SIDES for size in ("little", "plain", "far")},
     **{f"move.{way}.known": frozenset({"distance"}) for way in (*_SIDES, "forward", "back")},
@@ -35,7 +36,8 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     "confirm.untold": frozenset({"name"}),
     **{f"wrong.{side}": frozenset() for side in (*_SIDES, "unknown")},
     **dict.fromkeys(("blocked.hand", "blocked.obstacle", "blocked.reach"), frozenset()),
-    **dict.fromkeys(("lost.first", "lost.again", "ambiguous.closer", "ambiguous.try", "ambiguous.try_it"), frozenset()),
+    **dict.fromkeys(("lost.first", "lost.again", "ambiguous.closer"), frozenset()),
+    **{f"ambiguous.{key}": frozenset() for key in ("try", "try_larger", "try_smaller", "try_it")},
     **dict.fromkeys(("ambiguous.sides", "ambiguous.stacked"), frozenset({"first", "second"})),
     **dict.fromkeys(("ambiguous.twins", "ambiguous.unsure"), frozenset({"name"})),
     **{f"distance.{key}": frozenset() for key in ("little", "foot_and_half", "metre_and_half")},

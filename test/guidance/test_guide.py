@@ -578,6 +578,19 @@ def test_a_look_alike_that_nobody_has_shown_is_named_with_it(driver, known, text
     assert driver.texts[-1] == text
 
 
+@pytest.mark.parametrize(("mine", "size"), [((0.08, 0.24), "larger"), ((0.06, 0.18), "smaller")])
+def test_look_alikes_of_two_sizes_are_told_by_their_size(driver, mine, size):
+    """The half litre beside the litre: the person, who feels the size, hears which of the two is tried and taken."""
+    pack, other = product(AT, size=mine), product((0.3, 0.05, 0.6), size=(0.07, 0.21))
+    twins = {"seen": replace(pack, track_id=1), "runner_up": replace(other, track_id=2)}
+    driver.watch(3.0, Decision.AMBIGUOUS, hand=(0.1, 0.05, 0.2), **twins)
+    assert f"Two look alike. Let us try the {size} one." in driver.texts
+    driver.watch(6.0, Decision.AMBIGUOUS, hand=AT_IT, **twins)
+    # In the hand, where the fingers hide some of it, its size is not looked at.
+    driver.watch(6.0, at=UP, hand=UP_HAND, verified=Verified.YES)
+    assert driver.texts[-1] == f"You have the {size} of two that look like {NAME}."
+
+
 def test_a_neighbour_in_the_hand_is_not_it(driver):
     """The hand goes away and the product stays where it is: another pack was taken, or none."""
     driver.take(3.0, at=AT)

@@ -128,7 +128,7 @@ class Oracle:
             self.check_fresh(instruction)
         if instruction.is_direction:
             self.check_way(instruction)
-        if "That's it" in instruction.text or "just like it" in instruction.text:
+        if any(words in instruction.text for words in ("That's it", "just like it", "of two that look like")):
             self.check_found()
         self.last = (self.elapsed, speech_seconds(instruction.text, 175), instruction)
         self.began, self.ended, self.emission_ns = False, math.inf, self.now_ns
