@@ -28,8 +28,9 @@ FEATURES = ("similarity", "log_in_view")
 RIVALS, _AS_LIKELY = 3, 2.0
 # What a second look can add to the log odds of a product's family.
 _SPEAKS_FOR_FAMILY = 2.0
-# Two packs of which both sides differ by more than this factor, one way, are of two sizes.
-_OTHER_SIZE = 1.08
+# Two packs side by side, of which both sides differ by more than this factor, one way, are of two sizes. In another row
+# (metres up or down) the camera sees more of a lid, or less, and the box about the pack is another.
+_OTHER_SIZE, _OTHER_ROW = 1.08, 0.06
 # How many are taken to be in view where two pictures are compared outside any view.
 USUAL_VIEW = 20
 # How sure the program has to be before it names a product; the encoder's card says what each word means in probability.
@@ -118,6 +119,22 @@ class Verification:
         return cls(unknown, unknown.copy(), np.zeros(count, np.float32))
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How N packs stand on the shelf, metres, NaN where it is not known: ``sizes`` (N×2) are their widths and heights,
+    ``levels`` (N) how far down the middle of each is."""
+
+    sizes: FloatArray
+    levels: FloatArray
+
+    def of_other_size(self, row: int) -> npt.NDArray[np.bool_]:
+        """Which of the packs beside pack ``row`` are larger than it, or smaller, both ways."""
+        ratios = np.log(self.sizes / self.sizes[row])
+        larger, smaller = ratios > np.log(_OTHER_SIZE), ratios < -np.log(_OTHER_SIZE)
+        beside = np.abs(self.levels - self.levels[row]) < _OTHER_ROW
+        return np.asarray(beside & (larger.all(axis=1) | smaller.all(axis=1)), np.bool_)
+
+
 class Matcher:
     """Matching with the calibration of one encoder."""
 
@@ -164,7 +181,8 @@ class Matcher:
         other: FloatArray,
         prefer: int | None = None,
         verification: Verification | None = None,
-        sizes: FloatArray | None = None,
+        references: FloatArray | None = None,
+        standing: Standing | None = None,
     ) -> Match:
         """The verdict over N crops in view.
 
@@ -184,7 +202,10 @@ class Matcher:
         if not len(probabilities) or float(probabilities.max()) < self.thresholds.present:
             return Match(Verdict.ABSENT, None, None, probabilities, np.zeros(len(probabilities), bool))
         best = int(np.argmax(probabilities))
-        same = self.same_product(embeddings, target, best, sizes)
+        to_beat = target if references is None else across_sides(embeddings, references, best)
+        same = self.same_product(embeddings, to_beat, best)
+        if standing is not None:
+            same &= ~standing.of_other_size(best)
         if prefer is not None and same[prefer]:
             lead = probabilities[best] - probabilities[prefer]
             best = prefer if lead < self.thresholds.ambiguous_margin else best
@@ -214,20 +235,15 @@ class Matcher:
         one: a catalogue of products that are nothing like it says nothing of its look-alikes."""
         return bool(self.probability_same(np.float32(other), in_view) >= self.thresholds.present)
 
-    def same_product(
-        self, embeddings: FloatArray, target: FloatArray, row: int, sizes: FloatArray | None = None
-    ) -> npt.NDArray[np.bool_]:
-        """Which of N crops show the same product as crop ``row`` (itself among them).
+    def same_product(self, embeddings: FloatArray, target: FloatArray, row: int) -> npt.NDArray[np.bool_]:
+        """Which of N crops show the same product as crop ``row`` (itself among them), by their cosines to a reference.
 
         Facings side by side are photographed in one light, so they are more alike to each other than to a reference
-        photo taken elsewhere; a product that merely resembles the target is not, nor is the large pack beside the
-        small one (``sizes`` N×2, metres).
+        photo taken elsewhere; a product that merely resembles the target is not.
         """
         alike = np.asarray(embeddings @ embeddings[row], np.float32)
         likely = self.probability_same(alike, len(embeddings)) >= 0.5
         same = likely & (alike >= np.minimum(target, target[row]))
-        if sizes is not None:
-            same &= ~of_other_size(sizes, row)
         same[row] = True
         return np.asarray(same, np.bool_)
 
@@ -239,11 +255,13 @@ def reference_similarity(embeddings: FloatArray, references: FloatArray) -> Floa
     return np.asarray((embeddings @ references.T).max(axis=1, initial=-1.0), np.float32)
 
 
-def of_other_size(sizes: FloatArray, row: int) -> npt.NDArray[np.bool_]:
-    """Which of N packs (``sizes`` N×2, metres; NaN: not known) are larger, or smaller, than pack ``row`` both ways."""
-    ratios = np.log(sizes / sizes[row])
-    larger, smaller = ratios > np.log(_OTHER_SIZE), ratios < -np.log(_OTHER_SIZE)
-    return np.asarray(larger.all(axis=1) | smaller.all(axis=1), np.bool_)
+def across_sides(embeddings: FloatArray, references: FloatArray, row: int) -> FloatArray:
+    """How like N×D crops are to the reference (of R×D) that crop ``row`` is most like, or that is to theirs, whichever
+    is less: facings that stand turned show each another side, and are like different references more than like each
+    other."""
+    cosines = np.asarray(embeddings @ references.T, np.float32)
+    nearest = cosines.argmax(axis=1)
+    return np.minimum(cosines[:, nearest[row]], cosines[row, nearest])
 
 
 def posterior(target_log_odds: FloatArray, other_log_odds: FloatArray) -> FloatArray:

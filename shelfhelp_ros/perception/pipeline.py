@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from shelfhelp_ros.catalogue.index import Index
-from shelfhelp_ros.catalogue.matching import RIVALS, Match, Matcher, Verification, reference_similarity
+from shelfhelp_ros.catalogue.matching import RIVALS, Match, Matcher, Standing, Verification, reference_similarity
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, front_depth, position_at, size_at
@@ -423,7 +423,8 @@ class Pipeline:
             return None
         known = [row for row, track in enumerate(shown) if track.track_id in self._evidence]
         track_ids = [shown[row].track_id for row in known]
-        match = self._match(target, [shown[row] for row in known], frame)
+        standing = self._standing([products[row] for row in known])
+        match = self._match(target, [shown[row] for row in known], standing, frame)
         self._candidates = {
             track_id
             for track_id, probability in zip(track_ids, match.probabilities, strict=True)
@@ -463,14 +464,18 @@ class Pipeline:
         row = max(clear, key=lambda row: float(match.probabilities[row]))
         return HeldPack(products[row], float(match.probabilities[row]), self._verified(products[row], frame))
 
-    def _match(self, target: Target, tracks: Sequence[Track], frame: Frame) -> Match:
+    def _standing(self, products: Sequence[TrackedProduct]) -> Standing:
+        levels = [math.nan if product.position is None else product.position.xyz[1] for product in products]
+        return Standing(self._sizes.of([product.track_id for product in products]), np.array(levels, np.float32))
+
+    def _match(self, target: Target, tracks: Sequence[Track], standing: Standing, frame: Frame) -> Match:
         embeddings = self._embeddings(tracks)
         chosen = next((row for row, track in enumerate(tracks) if track.track_id == self._watch.chosen), None)
         similarity = reference_similarity(embeddings, target.references)
         other, rivals = self._index.best_product(embeddings, without=target.product_id)
         seen = self._verification([track.track_id for track in tracks], rivals)
-        sizes = self._sizes.of([track.track_id for track in tracks])
-        match = self.matcher.decide(embeddings, similarity, other, chosen, seen, sizes)
+        references = target.references if len(target.references) > 1 else None
+        match = self.matcher.decide(embeddings, similarity, other, chosen, seen, references, standing)
         self._look_twice(target, tracks, match, embeddings, frame)
         return match
 

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from shelfhelp_ros.catalogue.matching import (
     CONFIRM,
     Matcher,
+    Standing,
     Thresholds,
     Verdict,
     Verification,
@@ -55,18 +56,33 @@ def test_packs_of_two_sizes_are_two_products():
     """Protects the person from the half litre that looks like the litre: alike as two facings, but larger both ways."""
     embeddings = crops([[1, 0.9, 0.9], [0.9, 1, 0.9], [0.9, 0.9, 1]])
     target, other = np.array([0.8, 0.79, 0.78], np.float32), np.full(3, -1, np.float32)
-    for sizes, same in (
-        ([[0.07, 0.2], [0.081, 0.232], [0.071, 0.201]], [True, False, True]),
-        ([[0.07, 0.2], [0.06, 0.17], [0.071, 0.201]], [True, False, True]),
+    row = [0.1, 0.085, 0.1]
+    for sizes, levels, same in (
+        ([[0.07, 0.2], [0.081, 0.232], [0.071, 0.201]], row, [True, False, True]),
+        ([[0.07, 0.2], [0.06, 0.17], [0.071, 0.201]], row, [True, False, True]),
         # Of one that stands behind another only a part is seen, one way; and what is not known tells nothing.
-        ([[0.07, 0.2], [0.07, 0.1], [0.03, 0.201]], [True, True, True]),
-        ([[0.07, 0.2], [0.055, 0.26], [np.nan, np.nan]], [True, True, True]),
-        ([[np.nan, np.nan], [0.081, 0.232], [0.071, 0.201]], [True, True, True]),
+        ([[0.07, 0.2], [0.07, 0.1], [0.03, 0.201]], row, [True, True, True]),
+        ([[0.07, 0.2], [0.055, 0.26], [np.nan, np.nan]], row, [True, True, True]),
+        ([[np.nan, np.nan], [0.081, 0.232], [0.071, 0.201]], row, [True, True, True]),
+        ([[0.07, 0.2], [0.081, 0.232], [0.071, 0.201]], [0.1, 0.4, 0.1], [True, True, True]),
+        ([[0.07, 0.2], [0.081, 0.232], [0.071, 0.201]], [0.1, np.nan, 0.1], [True, True, True]),
     ):
-        match = MATCHER.decide(embeddings, target, other, sizes=np.array(sizes, np.float32))
+        standing = Standing(np.array(sizes, np.float32), np.array(levels, np.float32))
+        match = MATCHER.decide(embeddings, target, other, standing=standing)
         assert match.same.tolist() == same
         wanted = (Verdict.FOUND, None) if all(same) else (Verdict.AMBIGUOUS, 1)
         assert (match.verdict, match.runner_up) == wanted
+
+
+def test_facings_that_show_each_another_side_are_one_product():
+    """Protects against two cans being taken for look-alikes because each is turned to the side of another photo."""
+    vectors = crops([[1, 0.6, 0.85, 0.65], [0.6, 1, 0.65, 0.85], [0.85, 0.65, 1, 0.75], [0.65, 0.85, 0.75, 1]])
+    references, embeddings = vectors[:2], vectors[2:]
+    target, other = reference_similarity(embeddings, references), np.full(2, -1, np.float32)
+    assert MATCHER.decide(embeddings, target, other).rivalled
+    match = MATCHER.decide(embeddings, target, other, references=references)
+    assert match.same.all()
+    assert match.verdict is Verdict.FOUND
 
 
 def test_clear_match():
