@@ -261,7 +261,7 @@ def across_sides(embeddings: FloatArray, references: FloatArray, row: int) -> Fl
     other."""
     cosines = np.asarray(embeddings @ references.T, np.float32)
     nearest = cosines.argmax(axis=1)
-    return np.minimum(cosines[:, nearest[row]], cosines[row, nearest])
+    return np.asarray(np.minimum(cosines[:, nearest[row]], cosines[row, nearest]), np.float32)
 
 
 def posterior(target_log_odds: FloatArray, other_log_odds: FloatArray) -> FloatArray:
