@@ -78,7 +78,7 @@ _TAKES = 3
 _GLANCE = 1.0
 
 #: Seconds that a turn of the camera takes, and a hand's way out of what it is stuck at.
-_TURN, _STEP_ASIDE = 0.8, 0.8
+_TURN, _STEP_ASIDE, _SHOW = 0.8, 0.8, 1.2
 
 #: A hand that stays at a product for so long, nanoseconds, rests there; one that passes does not.
 _RESTS_NS = 250_000_000
@@ -335,7 +335,8 @@ class Guide:
         self._picture_due = math.inf
         self._phase_since = self._stopwatch.seconds
         self._said_in_phase = 0
-        self._tour = Tour(self.settings.search_columns, self.settings.search_rows)
+        self._tour = self._new_tour()
+        self._sweeping = 0.0
         self._absent_said = False
         self._careful = False
         self._framing = Framing(self.settings.aim_tolerance)
@@ -542,7 +543,7 @@ class Guide:
             self._phase, self._phase_since, self._said_in_phase = phase, now, 0
         if phase in (Phase.AIM, Phase.REACH, Phase.CONTACT):
             self._absent_said = False
-            self._tour.restart()
+            self._tour = self._new_tour()
 
     def _leave(self, before: Phase, phase: Phase, now: float) -> None:
         """What a change of phase puts an end to."""
@@ -679,7 +680,10 @@ class Guide:
         if view is None or view.move is None:
             return None
         nowhere = view.move.axis == "z" and self._gets_nowhere(view)
-        return self._notice("hand_lost", "hand_lost") if nowhere else self._direction(view, view.move)
+        if nowhere:
+            # Not before who was told to reach had the time to: that alone may bring the hand into view.
+            return replace(self._hand_lost(), soon=False, stamp_ns=view.stamp_ns)
+        return self._direction(view, view.move)
 
     def _gets_nowhere(self, view: _View) -> bool:
         """Whether the product was said to be straight ahead, and is as far away as before: the hand, which is not seen,
@@ -699,8 +703,11 @@ class Guide:
         if turn is not None and awaited > _GONE:
             return turn
         if asked or (turn is None and awaited > self.settings.hand_timeout):
-            return self._notice("hand_lost", "hand_lost")
+            return self._hand_lost()
         return None
+
+    def _hand_lost(self) -> _Saying:
+        return replace(self._notice("hand_lost", "hand_lost"), pause=self.settings.reaction + _SHOW)
 
     def _turn_after_hand(self, sighting: TargetSighting) -> _Saying | None:
         """The turn of the camera towards the product that brings back a hand which left the picture on that side.
@@ -730,18 +737,24 @@ class Guide:
         settings = self.settings
         if now - self._seen_at < (_TRIED_FOR if self._trying else settings.scan_every):
             return None
-        every = settings.absent_scan_every if self._absent_said else settings.scan_every
-        since = now - self._spoken.get("scan", now - settled)
-        if not self._tour.looked and since >= (every if self._said_in_phase else settings.search_settle):
+        since = now - self._spoken.get("scan", now - settled) - self._sweeping
+        told = min(since, now - self._spoken["absent"]) if self._absent_said else math.inf
+        if told < settings.absent_scan_every and not math.isinf(settled):
+            return None
+        if not self._tour.looked and since >= (settings.scan_every if self._said_in_phase else settings.search_settle):
             self._tour.look()
-        if self._tour.next is None and self._tour.looked and not self._absent_from(sighting):
-            self._tour.restart()
+        if self._tour.next is None and self._tour.looked and (self._absent_said or not self._absent_from(sighting)):
+            self._tour.back()
         turn = self._tour.next
         if turn is None or not (self._tour.looked or math.isinf(settled)):
             return None
-        text = self.phrases.say(f"scan.{turn.way}")
-        pause = settings.reaction + _TURN
+        text = self.phrases.say(f"{'scan' if turn.views == 1 else 'sweep'}.{turn.way}")
+        pause = settings.reaction + _TURN * turn.views
         return _Saying(text, "scan", 0.0, pause, sighting.stamp_ns, fades=True, urgency=Urgency.LOW)
+
+    def _new_tour(self) -> Tour:
+        """Of the shelf about the view that the camera has now."""
+        return Tour(self.settings.search_columns, self.settings.search_rows)
 
     def _absent(self, sighting: TargetSighting, asked: bool, now: float) -> _Saying | None:
         if self._absent_said and not asked:
@@ -802,7 +815,7 @@ class Guide:
             return replace(self._notice(key, "try"), pause=0.0)
         asked_since = self._spoken.get("hand_lost", -math.inf) >= self._spoken.get("ambiguous", -math.inf)
         if self._hand is None and not asked_since and self._may_ask_for_hand:
-            return self._notice("hand_lost", "hand_lost")
+            return self._hand_lost()
         if self._said_in_phase % 2:
             return closer
         return replace(closer, text=doubt(sighting, self.phrases), stamp_ns=sighting.stamp_ns, fades=True)
@@ -888,7 +901,7 @@ class Guide:
         if saying.topic == "wrong":
             self._told_at = None if self._hand is None else self._hand.xyz
         if saying.topic == "scan":
-            self._tour.turn()
+            self._sweeping = _TURN * (self._tour.turn() - 1)
             self._last_place = None
         self._absent_said = self._absent_said or saying.topic == "absent"
 

@@ -31,7 +31,7 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     **{f"part.{way}": frozenset({"distance"}) for way in (*_SIDES, "forward", "back")},
     **dict.fromkeys(("pair.together", "pair.after", "take.two"), frozenset({"first", "second"})),
     "take.one": frozenset({"first"}),
-    **{f"scan.{side}": frozenset() for side in _SIDES},
+    **{f"{how}.{side}": frozenset() for how in ("scan", "sweep") for side in _SIDES},
     **dict.fromkeys(("confirm.lift", "confirm.turn", "confirm.closer", "confirm.top"), frozenset()),
     "confirm.untold": frozenset({"name"}),
     **{f"wrong.{side}": frozenset() for side in (*_SIDES, "unknown")},

@@ -12,22 +12,33 @@ Cell = tuple[int, int]
 _STEPS: dict[Cell, Way] = {(-1, 0): "left", (1, 0): "right", (0, 1): "up", (0, -1): "down"}
 
 
+_OPPOSITE: dict[Way, Way] = {"left": "right", "right": "left", "up": "down", "down": "up"}
+
+#: So many views are swept over in one slow turn.
+_SWEEP = 2
+
+
 @dataclass(frozen=True)
 class Turn:
-    """One turn to ask for: its way, and whether the view that it leads to was ``seen`` before, on the way here."""
+    """One turn to ask for: its way, whether the view that it leads to was ``seen`` before, on the way here, and how
+    many ``views`` on that is."""
 
     way: Way
     seen: bool
+    views: int = 1
 
 
 class Tour:
-    """Goes from view to view in a spiral: to the left, up, along above, down, and back along below, then farther out.
+    """Goes from view to view in a spiral: down, to the left, up, along above, and down again, then farther out.
 
     A view is a turn's width of the shelf. None is gone over twice, but for one that lies on the way and is only passed.
+    A picture is wider than high, and more of a shelf is below a camera that is worn than above it: so down comes first.
+    Views in one line are swept over in one turn; when the shelf is gone over once more, they are looked at one by one.
     """
 
     def __init__(self, columns: int, rows: int) -> None:
-        self._turns = _turns(columns, rows)
+        self._ways = _ways(columns, rows)
+        self._turns = _swept(_turns(self._ways))
         self._made = 0
         self._seen = 0
 
@@ -50,31 +61,60 @@ class Tour:
         """The view that the camera has now was looked over."""
         self._seen = self._made + 1
 
-    def turn(self) -> None:
-        """The next turn was asked for."""
+    def turn(self) -> int:
+        """The next turn was asked for; returns how many views on it leads."""
         self._made += 1
+        return self._turns[self._made - 1].views
 
     def undo(self) -> None:
         """The last turn was never heard."""
         self._made = max(0, self._made - 1)
 
-    def restart(self) -> None:
-        """Go over the shelf once more, from the same view on as before."""
+    def back(self) -> None:
+        """All of it was seen: go over it once more, back along the way."""
+        self._ways = tuple(_OPPOSITE[way] for way in reversed(self._ways))
+        self._turns = _turns(self._ways)
         self._made = self._seen = 0
 
 
 @lru_cache(maxsize=8)
-def _turns(columns: int, rows: int) -> tuple[Turn, ...]:
+def _ways(columns: int, rows: int) -> tuple[Way, ...]:
+    """The way through every view, one turn's width after the other."""
     at: Cell = (0, 0)
-    seen, turns = {at}, []
+    ways: list[Way] = []
     for cell in _order(columns, rows):
         while at != cell:
             across = (cell[0] > at[0]) - (cell[0] < at[0])
             step = (across, 0) if across else (0, 1 if cell[1] > at[1] else -1)
             at = (at[0] + step[0], at[1] + step[1])
-            turns.append(Turn(_STEPS[step], at in seen))
-            seen.add(at)
+            ways.append(_STEPS[step])
+    return tuple(ways)
+
+
+@lru_cache(maxsize=16)
+def _turns(ways: tuple[Way, ...]) -> tuple[Turn, ...]:
+    """A turn for each view on the way, and whether it was passed before."""
+    at: Cell = (0, 0)
+    seen, turns = {at}, []
+    for way in ways:
+        step = next(step for step, name in _STEPS.items() if name == way)
+        at = (at[0] + step[0], at[1] + step[1])
+        turns.append(Turn(way, at in seen))
+        seen.add(at)
     return tuple(turns)
+
+
+@lru_cache(maxsize=8)
+def _swept(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """The same way with turns of one way after each other made as one."""
+    swept: list[Turn] = []
+    for turn in turns:
+        last = swept[-1] if swept else None
+        if last is not None and last.way == turn.way and last.views < _SWEEP:
+            swept[-1] = Turn(turn.way, turn.seen, last.views + 1)
+        else:
+            swept.append(turn)
+    return tuple(swept)
 
 
 def _order(columns: int, rows: int) -> list[Cell]:
@@ -87,7 +127,7 @@ def _order(columns: int, rows: int) -> list[Cell]:
 def _spiral(size: int) -> list[Cell]:
     """The cells of a square about (0, 0), without it, one beside the other."""
     cells, at, length = [], (0, 0), 1
-    for side, step in enumerate(((-1, 0), (0, 1), (1, 0), (0, -1)) * size):
+    for side, step in enumerate(((0, -1), (-1, 0), (0, 1), (1, 0)) * size):
         for _ in range(length):
             at = (at[0] + step[0], at[1] + step[1])
             cells.append(at)

@@ -206,8 +206,7 @@ class SimulatedShelf:
         people go on them. Where the words say nothing the numbers do; without a distance *left*, *up* and *back* are
         the negative sides.
         """
-        words = text.lower().replace(".", " ").split()
-        turn = turn_asked_for(words)
+        turn = turn_asked_for(text)
         if turn is not None:
             self._turn_goal = np.clip(self._turn + np.array(turn), -TURN_LIMIT, TURN_LIMIT)
             return
@@ -219,7 +218,8 @@ class SimulatedShelf:
             self.gesture(gesture)
             return
         if axis and math.isnan(distance):
-            distance = math.copysign(self.settings.hand_settings.blind_step, -1 if NEGATIVE.intersection(words) else 1)
+            negative = NEGATIVE.intersection(text.lower().rstrip(".").split())
+            distance = math.copysign(self.settings.hand_settings.blind_step, -1 if negative else 1)
         if asked:
             self.hand.follow(asked, self.camera_pose.rotation, self.time)
         else:

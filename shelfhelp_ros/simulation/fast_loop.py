@@ -42,8 +42,6 @@ SHOWN = {
 }
 VOICE_DELAY = 0.03
 TURN_SPEED, TURN_LIMIT = 25.0, 45.0
-#: A slow turn goes on for longer.
-SWEEP = 1.7
 
 
 @dataclass(frozen=True)
@@ -231,10 +229,8 @@ class FastEpisode:
         voice.sounding, voice.ends = True, voice.begins + length
         self._guide.on_speaking(True, self._now_ns)
         self._said.append((round(self._now, 2), instruction.text))
-        words = instruction.text.lower().replace(".", " ").split()
-        if (turn := turn_asked_for(words)) is not None:
-            slowly = SWEEP if "slowly" in words else 1.0
-            self._camera.ask((turn[0] * slowly, turn[1] * slowly))
+        if (turn := turn_asked_for(instruction.text)) is not None:
+            self._camera.ask(turn)
             return
         if instruction.phase is Phase.DONE:
             self._done_at = self._now + (YES if instruction.text.startswith(THATS_IT) else length)

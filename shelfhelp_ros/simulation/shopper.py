@@ -7,6 +7,7 @@ hand makes one after the other with a gain and a scatter of its own, no faster t
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ NEGATIVE = frozenset({"left", "up", "back"})
 TURN_DEGREES = 12.0
 TURN_WORDS = {"left": (-1, 0), "right": (1, 0), "higher": (0, 1), "lower": (0, -1)}
 TURN_SIZES = {"little": 0.4, "far": 2.0, "much": 2.0}
+# A slow turn goes on for longer.
+SWEEP = 1.7
 # How far a hand goes on that feels for something, metres: forward as in everything it is told, as the camera looks.
 _REACH = 0.2
 # Metres from its goal at which one movement passes into the next.
@@ -32,11 +35,14 @@ STOPPING_PHASES = (
 )  # fmt: skip
 
 
-def turn_asked_for(words: list[str]) -> tuple[float, float] | None:
-    """Degrees to the right and up that English words ask the camera to turn; None when they ask for nothing such."""
+def turn_asked_for(text: str) -> tuple[float, float] | None:
+    """Degrees to the right and up that an English sentence asks the camera to turn; None when it asks for nothing
+    such."""
+    words = re.findall(r"[a-z]+", text.lower())
     if not words or words[0] not in ("turn", "point"):
         return None
     size = TURN_DEGREES * next((TURN_SIZES[word] for word in words if word in TURN_SIZES), 1.0)
+    size *= SWEEP if "slowly" in words else 1.0
     return next(((right * size, up * size) for word, (right, up) in TURN_WORDS.items() if word in words), None)
 
 

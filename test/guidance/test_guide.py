@@ -280,9 +280,9 @@ def test_what_is_being_tried_is_waited_for(driver):
     driver.watch(4.0, Decision.AMBIGUOUS, at=AT, probability=0.65, hand=hand)
     assert count(driver, "It may be this one.") == 1
     driver.watch(5.0, Decision.SEARCHING, hand=hand)
-    assert count(driver, "Turn slowly") == 0
+    assert count(driver, "slowly") == 0
     driver.watch(4.0, Decision.SEARCHING, hand=hand)
-    assert count(driver, "Turn slowly") == 1
+    assert count(driver, "slowly") == 1
 
 
 def test_a_pack_that_may_be_it_is_held_at_its_top(driver):
@@ -501,6 +501,18 @@ def test_who_gets_no_nearer_is_asked_for_the_hand(driver, shown, asked):
     assert words[:4].count(words[1]) == asked
 
 
+def test_who_was_told_to_reach_has_the_time_to(driver):
+    """The reach may bring the hand into view by itself; and who was asked to show it is not sent on before that."""
+    driver.watch(14.0, at=(0.0, 0.0, 0.9))
+    (reach, first), (ask, second) = ((at, words.text) for at, words in driver.said[1:3])
+    assert second == PHRASES.say("hand_lost")
+    assert ask - reach > speech_seconds(first, 175) + 0.9 / 0.3
+    before = len(driver.said)
+    driver.watch(30.0, at=(0.0, 0.0, 0.9))
+    again = next(at for at, words in driver.said[before - 1 :] if words.text == first)
+    assert again - ask > speech_seconds(second, 175) + 1.5
+
+
 def test_who_walks_on_is_told_to_go_on(driver):
     """Nearer with every word: no reason to ask for anything."""
     for step in range(100):
@@ -673,7 +685,7 @@ def test_what_vanished_behind_the_hand_is_not_searched_for_elsewhere(driver, dec
     """Whether or not perception knows that it was there; said once, then the shelf is gone over."""
     driver.watch(1.0, at=AT, hand=(0.05, 0.025, 0.3))
     driver.watch(30.0, decision, hand=(0.05, 0.025, 0.3))
-    assert driver.texts[1:3] == ["Your hand is in front of it. Lower your hand.", PHRASES.say("scan.left")]
+    assert driver.texts[1:3] == ["Your hand is in front of it. Lower your hand.", PHRASES.say("scan.down")]
     assert count(driver, "Lower your hand") == 1
 
 
@@ -705,28 +717,34 @@ def test_a_doubtful_product_at_the_hand_is_said(driver):
 
 
 def test_searching_goes_along_and_up_the_shelf(driver):
-    """In a spiral over every view once, each with time to look."""
-    driver.watch(60.0, Decision.SEARCHING)
-    ways = ("left", "up", "right", "right", "down", "down", "left", "left")
-    assert driver.texts[1:9] == [PHRASES.say(f"scan.{side}") for side in ways]
+    """In a spiral over every view once, each with time to look; then back along it, view by view."""
+    driver.watch(90.0, Decision.SEARCHING)
+    swept = ("scan.down", "scan.left", "sweep.up", "sweep.right", "sweep.down")
+    back = ("up", "up", "left", "left", "down", "down", "right", "up")
+    assert driver.texts[1:14] == [PHRASES.say(key) for key in (*swept, *(f"scan.{side}" for side in back))]
     times = [at for at, _ in driver.said[1:]]
     assert min(later - earlier for earlier, later in pairwise(times)) > 4.0
 
 
 def test_absent_is_said_once_the_whole_shelf_was_seen(driver):
-    """Not of the first view: after the eighth turn, once; then the search goes on slowly."""
-    driver.watch(90.0, Decision.ABSENT)
-    assert [text.startswith("Corn Flakes is not on this shelf") for text in driver.texts].index(True) == 9
+    """Not of the first view: after the last turn, once; then the search goes on slowly, as was promised."""
+    driver.watch(120.0, Decision.ABSENT)
+    assert [text.startswith("Corn Flakes is not on this shelf") for text in driver.texts].index(True) == 6
     assert count(driver, "Corn Flakes is not on this shelf") == 1
+    assert driver.texts[7:9] == [PHRASES.say("scan.up")] * 2
+    times = [at for at, _ in driver.said[6:]]
+    assert min(later - earlier for earlier, later in pairwise(times)) > GuidanceSettings().absent_scan_every
 
 
 def test_a_view_without_the_product_is_left_sooner(driver):
     """A verdict on the whole view spares the wait."""
     other = Driver()
     other.start()
-    driver.watch(40.0, Decision.ABSENT)
-    other.watch(40.0, Decision.SEARCHING)
-    assert len(driver.said) > len(other.said)
+    driver.watch(30.0, Decision.ABSENT)
+    other.watch(30.0, Decision.SEARCHING)
+    (sooner, last), (later, same) = driver.said[5], other.said[5]
+    assert last.text == same.text
+    assert sooner < later - 2
 
 
 def test_lost_for_a_moment_is_not_said(driver):
@@ -901,8 +919,8 @@ def test_repeat_without_fresh_data_says_what_it_waits_for(driver):
 @pytest.mark.parametrize(
     ("decision", "text"),
     [
-        (Decision.SEARCHING, "Turn slowly to the left."),
-        (Decision.ABSENT, "Turn slowly to the left."),
+        (Decision.SEARCHING, "Point the camera slowly lower."),
+        (Decision.ABSENT, "Point the camera slowly lower."),
         (Decision.LOST, "I lost sight of it. Hold still."),
     ],
 )
