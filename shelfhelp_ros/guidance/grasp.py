@@ -16,6 +16,9 @@ _SAME_PLACE = 0.06
 #: A pack that is held up is nearer than where it stood by this at least, metres.
 _OFF_THE_SHELF = 0.05
 
+#: So much nearer, metres, is a pack in the hand that perception does not see as such: by less a camera sways.
+_HELD_UP = 0.1
+
 #: A hand that is deeper than this, metres, than where it was led to reaches into the shelf.
 _DEEPER = 0.02
 
@@ -156,7 +159,9 @@ class Grasp:
         sign = self._of_places(sighting, hand, _SAME_FACING if may_be else _SAME_PLACE)
         if sign is _Sign.RATHER_ON_SHELF or (sign is _Sign.STILL_ON_SHELF and in_hand is not None):
             return None if self._may_be else sign
-        return sign if may_be or in_hand is None or sign is not _Sign.GONE_FROM_SHELF else None
+        # What is seen at the hand is not the pack in it, or not surely, where that looks like another one itself.
+        unlikely = in_hand is not None and not may_be
+        return None if unlikely and sign is not None and sign.value > 0 else sign
 
     def _in_hand(self, sighting: TargetSighting, hand: Vector) -> HeldPack | None:
         """The pack in the hand, where perception sees it."""
@@ -188,7 +193,7 @@ class Grasp:
                 return _Sign.STILL_ON_SHELF if found else _Sign.RATHER_ON_SHELF
             other = sighting.product is not None and sighting.product.track_id != self.product.track_id
             return _Sign.GONE_FROM_SHELF if self.known and other and sure else None
-        if at_its_place or not self._off_the_shelf(place):
+        if at_its_place or not self._off_the_shelf(place, _HELD_UP):
             return None
         if sighting.verified is Verified.NO:
             return _Sign.NOT_IT
@@ -216,13 +221,13 @@ class Grasp:
         """Whether a product is likely enough to be confirmed; of look-alikes none is, of several facings each."""
         return sighting.probability >= self._needed
 
-    def _off_the_shelf(self, place: Vector) -> bool:
+    def _off_the_shelf(self, place: Vector, nearer: float = _OFF_THE_SHELF) -> bool:
         """Whether a product at ``place`` (3,) is so much nearer than where it stood that somebody holds it.
 
         One that was moved along the shelf, or stands beside, may be near the palm too.
         """
         stood = position_of(self.product)
-        return stood is None or float(stood[2] - place[2]) >= _OFF_THE_SHELF
+        return stood is None or float(stood[2] - place[2]) >= nearer
 
     def _at_its_place(self, place: Vector, within: float = _SAME_PLACE) -> bool:
         """Whether a product at ``place`` (3,) stands where the one that the hand was led to stood."""

@@ -188,6 +188,27 @@ def test_what_was_never_sure_has_to_be_surer_in_the_hand(in_hand: HeldPack, expe
     assert grasp.verdict is expected
 
 
+@pytest.mark.parametrize("decision", [Decision.FOUND, Decision.AMBIGUOUS])
+def test_a_camera_that_sways_lifts_no_pack(decision: Decision) -> None:
+    """With an empty hand before it, the product on the shelf seems to have come 8 cm nearer and gone 7 cm aside."""
+    nearer = sighting((0.05, 0.05, 0.64), 1, decision=decision)
+    grasp = Grasp(GuidanceSettings(), HOME, product((0.0, 0.0, 0.72), 1), False, compared=True)
+    for look in range(20):
+        grasp.look(nearer, np.array([0.0, 0.1, 0.55]), look)
+    assert grasp.lifted
+    assert grasp.verdict is None
+    held = sighting((0.05, 0.05, 0.6), 1)
+    for look in range(20, 40):
+        grasp.look(held, np.array([0.0, 0.1, 0.55]), look)
+    assert grasp.verdict is Verdict.CONFIRMED
+
+
+def test_what_is_found_at_the_hand_is_not_a_pack_in_it_that_looks_like_another() -> None:
+    """Whoever kept the wrong pack holds it before the right one: what is seen of the pack itself counts."""
+    in_hand = HeldPack(product((0.0, 0.1, 0.4), 9), 0.11, Verified.UNKNOWN)
+    assert verdict(sighting((0.05, 0.05, 0.45), 1, held=in_hand), known=False) is None
+
+
 def test_the_next_facing_stands_close_to_the_one_that_was_taken() -> None:
     """5 cm beside: with nothing seen in the hand it may be the one that stood there, with a likely pack it is not."""
     beside = (0.05, 0.0, 0.72)
