@@ -77,7 +77,7 @@ _TAKES = 3
 #: Seconds in which a view shows whether the product is in it, once the camera rests.
 _GLANCE = 1.0
 
-#: Seconds that a turn of the camera takes, and a hand's way out of what it is stuck at.
+#: Seconds that a turn of the camera takes, a hand's way out of what it is stuck at, and its way before the camera.
 _TURN, _STEP_ASIDE, _SHOW = 0.8, 0.8, 1.2
 
 #: A hand that stays at a product for so long, nanoseconds, rests there; one that passes does not.
@@ -336,7 +336,6 @@ class Guide:
         self._phase_since = self._stopwatch.seconds
         self._said_in_phase = 0
         self._tour = self._new_tour()
-        self._sweeping = 0.0
         self._absent_said = False
         self._careful = False
         self._framing = Framing(self.settings.aim_tolerance)
@@ -737,7 +736,7 @@ class Guide:
         settings = self.settings
         if now - self._seen_at < (_TRIED_FOR if self._trying else settings.scan_every):
             return None
-        since = now - self._spoken.get("scan", now - settled) - self._sweeping
+        since = now - self._spoken.get("scan", now - settled)
         told = min(since, now - self._spoken["absent"]) if self._absent_said else math.inf
         if told < settings.absent_scan_every and not math.isinf(settled):
             return None
@@ -901,7 +900,8 @@ class Guide:
         if saying.topic == "wrong":
             self._told_at = None if self._hand is None else self._hand.xyz
         if saying.topic == "scan":
-            self._sweeping = _TURN * (self._tour.turn() - 1)
+            # A turn over more than one view takes longer: the last of them has its time from there on.
+            self._spoken["scan"] += _TURN * (self._tour.turn() - 1)
             self._last_place = None
         self._absent_said = self._absent_said or saying.topic == "absent"
 

@@ -9,10 +9,8 @@ from typing import Literal
 Way = Literal["left", "right", "up", "down"]
 Cell = tuple[int, int]
 
-_STEPS: dict[Cell, Way] = {(-1, 0): "left", (1, 0): "right", (0, 1): "up", (0, -1): "down"}
-
-
-_OPPOSITE: dict[Way, Way] = {"left": "right", "right": "left", "up": "down", "down": "up"}
+_STEPS: dict[Way, Cell] = {"left": (-1, 0), "right": (1, 0), "up": (0, 1), "down": (0, -1)}
+_WAYS = {step: way for way, step in _STEPS.items()}
 
 #: So many views are swept over in one slow turn.
 _SWEEP = 2
@@ -72,7 +70,8 @@ class Tour:
 
     def back(self) -> None:
         """All of it was seen: go over it once more, back along the way."""
-        self._ways = tuple(_OPPOSITE[way] for way in reversed(self._ways))
+        steps = (_STEPS[way] for way in reversed(self._ways))
+        self._ways = tuple(_WAYS[-across, -up] for across, up in steps)
         self._turns = _turns(self._ways)
         self._made = self._seen = 0
 
@@ -87,7 +86,7 @@ def _ways(columns: int, rows: int) -> tuple[Way, ...]:
             across = (cell[0] > at[0]) - (cell[0] < at[0])
             step = (across, 0) if across else (0, 1 if cell[1] > at[1] else -1)
             at = (at[0] + step[0], at[1] + step[1])
-            ways.append(_STEPS[step])
+            ways.append(_WAYS[step])
     return tuple(ways)
 
 
@@ -97,8 +96,7 @@ def _turns(ways: tuple[Way, ...]) -> tuple[Turn, ...]:
     at: Cell = (0, 0)
     seen, turns = {at}, []
     for way in ways:
-        step = next(step for step, name in _STEPS.items() if name == way)
-        at = (at[0] + step[0], at[1] + step[1])
+        at = (at[0] + _STEPS[way][0], at[1] + _STEPS[way][1])
         turns.append(Turn(way, at in seen))
         seen.add(at)
     return tuple(turns)
