@@ -27,6 +27,7 @@ from shelfhelp_ros.guidance.offsets import (
     from_camera,
     from_hand,
     front_of,
+    palm_at,
     position_of,
     side_of,
 )
@@ -93,6 +94,9 @@ _NEAR = 0.15
 #: Who walked or reached on is nearer by so much, metres.
 _NEARER = 0.1
 
+#: A hand that moves on after its time is waited for so many seconds.
+_MOVES_ON = 1.5
+
 #: A hand that left the picture is followed once it is gone for so many seconds.
 _GONE = 0.8
 
@@ -112,11 +116,16 @@ _CUES = {
 
 @dataclass(frozen=True)
 class _View:
-    """What the newest data, of ``stamp_ns``, say of the way to go."""
+    """What the newest data, of ``stamp_ns``, say of the way to go.
+
+    ``ready``: whether the next word may be said; False while the hand is on its way, True when ``offset`` is where it
+    will come to rest, None leaves it to the time that the person was given.
+    """
 
     offset: Offset
     stamp_ns: int
     choose: Callable[[Offset], Move | None]
+    ready: bool | None = None
 
     @cached_property
     def move(self) -> Move | None:
@@ -141,7 +150,8 @@ class _Saying:
     One that ``fades`` tells of a place, and expires with the data of ``stamp_ns``. It waits until the person had time
     to act on the one before, unless it is ``soon``: then only until that one was spoken. A sentence of the same
     ``topic`` waits ``again_after`` seconds; ``pause`` is the time that the person needs for this one. A ``turn`` asks
-    for another view; ``ahead`` are the metres to a product that a hand out of view is sent straight to.
+    for another view; ``ready`` is that of a ``_View``; ``ahead`` are the metres to a product that a hand out of view is
+    sent straight to.
     """
 
     text: str
@@ -152,6 +162,7 @@ class _Saying:
     fades: bool = False
     soon: bool = False
     move: Move | None = None
+    ready: bool | None = None
     turn: bool = False
     ahead: float | None = None
     urgency: Urgency = Urgency.NORMAL
@@ -395,6 +406,20 @@ class Guide:
             return None
         return _View(offset, stamp_ns, self._planner.choose)
 
+    def _view_at_rest(self, now_ns: int) -> _View | None:
+        """The way to go from where the hand will come to rest, once the planner foresees that."""
+        view, hand = self._view(now_ns), self._hand
+        if view is None or hand is None or view.offset.reference != "hand":
+            return view
+        now = self._stopwatch.seconds
+        course = self._planner.watch(view.offset, self._pacing.since_speech(now - _age(hand.stamp_ns, now_ns)))
+        if not self._pacing.speech_over(now):
+            return view
+        if not self._pacing.free(now - _age(view.stamp_ns, now_ns)):
+            return view if course.rest is None else replace(view, offset=course.rest, ready=True)
+        waits = course.moving and course.rest is None and not self._pacing.free(now - _MOVES_ON)
+        return replace(view, ready=False) if waits else view
+
     def _takeable(self, sighting: TargetSighting) -> bool:
         """Whether the product is known well enough to be taken without another look at it before the hand."""
         if self._careful:
@@ -445,7 +470,7 @@ class Guide:
             return Cue.OBSTRUCTED
         if self._goal(sighting) is None:
             return self._cue_without_goal(sighting)
-        view = self._view(now_ns)
+        view = self._view_at_rest(now_ns)
         if view is not None:
             if self._phase in (Phase.AIM, Phase.REACH) and self._on_the_way(view):
                 return None
@@ -458,7 +483,7 @@ class Guide:
     def _on_the_way(self, view: _View) -> bool:
         """Whether the hand follows what was said last and is not near its goal yet: nothing is planned meanwhile."""
         offset = view.offset
-        near = math.hypot(offset.x, offset.y, offset.z) <= _NEAR
+        near = view.ready or math.hypot(offset.x, offset.y, offset.z) <= _NEAR
         return offset.reference == "hand" and not near and not self._pacing.free(self._stopwatch.seconds)
 
     def _cue_without_goal(self, sighting: TargetSighting) -> Cue:
@@ -564,16 +589,17 @@ class Guide:
         sighting, hand = self._senses.sighting(now_ns), self._hand
         if self._phase is not Phase.CONTACT or sighting is None or hand is None:
             return
-        view, goal, rest = self._view(now_ns), self._goal(sighting), self._rest_at
+        view, goal, rest = self._view_at_rest(now_ns), self._goal(sighting), self._rest_at
         if view is None or goal is None or sighting.verified is Verified.NO:
             self._rest_at = None
         elif rest is None or apart(view.offset, rest.offset) > STILL:
             self._rest_at = _Rest(view.offset, hand.stamp_ns, hand.stamp_ns)
         elif hand.stamp_ns != rest.stamp_ns:
             self._rest_at = _Rest(rest.offset, rest.since_ns, hand.stamp_ns, rest.many + 1)
-            rests = abs(hand.stamp_ns - rest.since_ns) >= _RESTS_NS
+            rests = view.ready or abs(hand.stamp_ns - rest.since_ns) >= _RESTS_NS
             if rests and rest.many + 1 >= self.settings.contact_frames:
-                self._grasp = self._grasp_of(sighting, goal, hand.xyz)
+                palm = palm_at(view.offset, self.settings.palm_standoff, hand.xyz)
+                self._grasp = self._grasp_of(sighting, goal, palm)
                 self._asked_of_pack = 0
                 self._advance(Cue.AT_REST, self._stopwatch.seconds)
 
@@ -627,8 +653,9 @@ class Guide:
         elif saying.soon:
             free = self._pacing.speech_over(now)
         else:
-            age = 0.0 if saying.stamp_ns is None else max(0.0, (now_ns - saying.stamp_ns) / 1e9)
-            free = self._pacing.speech_over(now) and self._pacing.free(now - age)
+            age = 0.0 if saying.stamp_ns is None else _age(saying.stamp_ns, now_ns)
+            free = self._pacing.speech_over(now)
+            free = free and (self._pacing.free(now - age) if saying.ready is None else saying.ready)
         spoken = self._spoken.get(saying.topic)
         return free and (spoken is None or now >= spoken + saying.again_after)
 
@@ -675,7 +702,7 @@ class Guide:
             return None
         if self._phase is Phase.CONTACT:
             return self._notice("contact", "contact") if settled >= self.settings.contact_settle else None
-        view = self._view(now_ns)
+        view = self._view_at_rest(now_ns)
         if view is None or view.move is None:
             return None
         nowhere = view.move.axis == "z" and self._gets_nowhere(view)
@@ -838,6 +865,7 @@ class Guide:
             stamp_ns=view.stamp_ns,
             fades=True,
             move=move,
+            ready=view.ready,
             turn=view.offset.reference == "camera" and move.axis != "z",
             ahead=view.offset.z if reaching_unseen else None,
         )
@@ -882,11 +910,11 @@ class Guide:
 
     def _rest(self, now: float, now_ns: int) -> Offset | None:
         """Where the hand came to rest after what was said last; None while it is on its way, or not seen."""
-        view = self._view(now_ns)
+        view = self._view_at_rest(now_ns)
         if view is None or view.offset.reference != "hand":
             return None
-        age = max(0.0, (now_ns - view.stamp_ns) / 1e9)
-        return view.offset if self._pacing.free(now - age) else None
+        free = self._pacing.free(now - _age(view.stamp_ns, now_ns)) if view.ready is None else view.ready
+        return view.offset if free else None
 
     def _remember(self, saying: _Saying, spoken: float) -> None:
         self._last_topic = saying.topic
@@ -919,6 +947,11 @@ class Guide:
             if self._last_topic == "scan":
                 self._tour.undo()
             self._last_topic = ""
+
+
+def _age(stamp_ns: int, now_ns: int) -> float:
+    """Seconds since a stamp."""
+    return max(0.0, (now_ns - stamp_ns) / 1e9)
 
 
 def _is_stranger(runner_up: TrackedProduct, product: TrackedProduct | None) -> bool:

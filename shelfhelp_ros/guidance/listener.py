@@ -20,6 +20,9 @@ LITTLE_MOVEMENT, PLAIN_MOVEMENT, FAR_MOVEMENT = 0.10, 0.22, 0.42
 #: for words with an amount and for words without. Assumed: the study shows medians only.
 SCATTER, VAGUE_SCATTER = 0.18, 0.30
 
+#: Seconds that a movement takes however short it is.
+SETTLE = 0.2
+
 _LONGEST_MOVE = 2.5
 _UNKNOWN_MOVE = 1.0
 
@@ -39,4 +42,4 @@ def movement_seconds(metres: float, speed: float) -> float:
     """How long a movement of ``metres`` takes at ``speed`` metres a second; a typical time when metres is not known."""
     if not math.isfinite(metres):
         return _UNKNOWN_MOVE
-    return min(_LONGEST_MOVE, 0.2 + abs(metres) / speed)
+    return min(_LONGEST_MOVE, SETTLE + abs(metres) / speed)

@@ -85,3 +85,10 @@ def from_hand(
         return Offset("hand", x, y, z - standoff, _triple(product), front)
     x, y = (float(value) for value in bearing[:2] / bearing[2] * max(hand[2], 0.0) - hand[:2])
     return Offset("hand", x, y, math.nan)
+
+
+def palm_at(offset: Offset, standoff: float, seen: Vector) -> Vector:
+    """Where the palm (3,) is that is so far from its goal; where it was ``seen``, if that does not tell."""
+    if offset.product is None:
+        return seen
+    return np.array(offset.product) - [offset.x, offset.y, offset.z + standoff]

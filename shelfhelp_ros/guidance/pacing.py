@@ -73,6 +73,10 @@ class Pacing:
         """Nothing is being said."""
         return now >= self._speech_end + (_OVERDUE if self._on else 0.0)
 
+    def since_speech(self, now: float) -> float:
+        """Seconds since the last word was said; less than 0 before."""
+        return now - self._speech_end
+
     def free(self, now: float) -> bool:
         """Nothing is being said, and the person has had the time to act."""
         return self.speech_over(now) and now >= self._speech_end + self._pause

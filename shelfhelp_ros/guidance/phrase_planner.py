@@ -25,11 +25,12 @@ import numpy.typing as npt
 
 from shelfhelp_ros.guidance.distances import FAR, PLAIN, Amount, amounts_within
 from shelfhelp_ros.guidance.gains import AXES, Gains
+from shelfhelp_ros.guidance.landing import Landing
 from shelfhelp_ros.guidance.listener import SCATTER, movement_seconds, speech_seconds
 from shelfhelp_ros.guidance.mdp import Solution, value_iteration
 from shelfhelp_ros.guidance.people import load_gains, save_gains
 from shelfhelp_ros.guidance.phrases import Phrases
-from shelfhelp_ros.guidance.planner import Axis, Move, Offset, WorstAxisFirst
+from shelfhelp_ros.guidance.planner import Axis, Course, Move, Offset, WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.guidance.taking import (
     PRESSED,
@@ -55,8 +56,9 @@ _BLUR = 0.012
 #: Chance that a sentence is not understood; that the second half of one is not.
 _MISHEARD, _HALF_HEARD = 0.03, 0.06
 
-#: Seconds from the end of a movement to the picture that shows it; seconds more that two movements take to think of.
-_LOOK, _THINK = 0.3, 0.2
+#: Seconds from the end of a movement to the next word, which is often foreseen; seconds more that two movements take to
+#: think of.
+_LOOK, _THINK = 0.1, 0.2
 
 #: A palm this much deeper than its goal, metres, is among the packs; within this of the product's middle, before it.
 _DEEP, _HALF_WIDTH = 0.02, 0.06
@@ -103,6 +105,7 @@ class PhrasePlanner:
         self._inside: set[str] = set()
         self._said: tuple[Offset, Move] | None = None
         self._asked: tuple[Offset, Move] | None = None
+        self._landing: Landing | None = None
 
     def choose(self, offset: Offset) -> Move | None:
         if offset.reference != "hand" or not math.isfinite(offset.z):
@@ -121,6 +124,7 @@ class PhrasePlanner:
     def told(self, offset: Offset | None, move: Move | None) -> None:
         """Learn from where the hand came to rest after the sentence before this one."""
         before, self._said = self._said, None
+        self._landing = None
         if offset is None or offset.reference != "hand" or not math.isfinite(offset.z):
             return
         if before is not None:
@@ -128,6 +132,13 @@ class PhrasePlanner:
         # Where a hand is that was sent to take something tells of what it met.
         if move is not None and not move.take:
             self._said = offset, move
+            self._landing = Landing(offset, move, self.gains, self._settings.reaction, self._settings.movement_speed)
+
+    def watch(self, offset: Offset, since: float) -> Course:
+        """Foresee where a hand that was told to move comes to rest."""
+        if self._landing is None or offset.reference != "hand" or not math.isfinite(offset.z):
+            return Course()
+        return self._landing.see(offset, since)
 
     def _learn(self, start: Offset, end: Offset, move: Move) -> None:
         half: Move | None = move

@@ -53,6 +53,14 @@ class Move:
     seconds: float | None = None
 
 
+@dataclass(frozen=True)
+class Course:
+    """Foreseen of a hand: where it comes to ``rest``, None while that is not known; and whether it is ``moving``."""
+
+    rest: Offset | None = None
+    moving: bool = False
+
+
 class Planner(Protocol):
     """Chooses the next movement. It may remember what it chose before; ``reset`` forgets it.
 
@@ -67,6 +75,9 @@ class Planner(Protocol):
 
         ``offset`` is where the hand is, at rest after what was said before; None when that is not known.
         """
+
+    def watch(self, offset: Offset, since: float) -> Course:
+        """The hand is at ``offset``, ``since`` seconds after the last word of what was said; less than 0 before it."""
 
     def reset(self) -> None: ...
 
@@ -92,6 +103,10 @@ class WorstAxisFirst:
 
     def told(self, offset: Offset | None, move: Move | None) -> None:
         """Nothing is learnt from it."""
+
+    def watch(self, offset: Offset, since: float) -> Course:
+        """Nothing is foreseen."""
+        return Course()
 
     def choose(self, offset: Offset) -> Move | None:
         if offset.reference != self._reference:

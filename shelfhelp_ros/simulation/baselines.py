@@ -13,7 +13,7 @@ import numpy as np
 from shelfhelp_ros.guidance.distances import FAR, PLAIN, Amount, amounts_within
 from shelfhelp_ros.guidance.gains import AXES, PERSON_SPREAD
 from shelfhelp_ros.guidance.mdp import expected_costs, solve_table
-from shelfhelp_ros.guidance.planner import Axis, Move, Offset, WorstAxisFirst
+from shelfhelp_ros.guidance.planner import Axis, Course, Move, Offset, WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
 
 _REACH = 0.65
@@ -37,6 +37,10 @@ class _WithHand:
 
     def told(self, offset: Offset | None, move: Move | None) -> None:
         """Nothing is learnt from it."""
+
+    def watch(self, offset: Offset, since: float) -> Course:
+        """Nothing is foreseen."""
+        return Course()
 
     def choose(self, offset: Offset) -> Move | None:
         if offset.reference != "hand" or not math.isfinite(offset.z):

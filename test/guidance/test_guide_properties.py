@@ -422,7 +422,7 @@ def test_the_oracle_sees_directions_and_confirmations():
     oracle = Oracle()
     oracle.start()
     play_calm(oracle, (0.1, 0.0, 0.6), (-0.3, 0.0, -0.3), Decision.FOUND, 60, 50)
-    play_calm(oracle, (0.1, 0.0, 0.6), (0.0, 0.0, -0.3), Decision.FOUND, 60, 50)
+    play_calm(oracle, (0.1, 0.0, 0.6), (0.0, 0.0, -0.3), Decision.FOUND, 90, 50)
     play_lift(oracle, (0.1, 0.0, 0.6), Decision.FOUND, 0.95)
     assert {Phase.SEARCH, Phase.AIM, Phase.REACH, Phase.CONFIRM, Phase.DONE} <= set(oracle.said)
 
