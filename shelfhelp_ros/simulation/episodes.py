@@ -18,6 +18,7 @@ from shelfhelp_ros.guidance.phrase_planner import PhrasePlanner
 from shelfhelp_ros.guidance.phrases import Phrases
 from shelfhelp_ros.guidance.planner import Planner, WorstAxisFirst
 from shelfhelp_ros.guidance.settings import GuidanceSettings
+from shelfhelp_ros.simulation.advantage import quicker
 from shelfhelp_ros.simulation.baselines import ContinuousWords, FewestPhrases, GreedyPhrase
 from shelfhelp_ros.simulation.fast_loop import FastEpisode
 from shelfhelp_ros.simulation.listeners import POPULATIONS, draw_person
@@ -128,7 +129,7 @@ def summary(records: Sequence[Record]) -> dict[str, Any]:
 
     Seconds and instructions are of the successful searches for a product that is there; rates are of all searches.
     """
-    served = [r for r in records if r["success"] and r["outcome"] == "done"]
+    served = _served(records)
     seconds = [r["seconds"] for r in served]
     first = [r["seconds"] for r in served if r["search"] == 0]
     present = [r for r in records if r["straight"] == r["straight"]]
@@ -148,6 +149,11 @@ def summary(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
+def _served(records: Sequence[Record]) -> list[Record]:
+    """The searches that ended with the product in the hand."""
+    return [r for r in records if r["success"] and r["outcome"] == "done"]
+
+
 def results(
     records: Sequence[Record], settings: EpisodesSettings, commit: str, mode: Literal["fast", "rendered"] = "fast"
 ) -> dict[str, Any]:
@@ -157,11 +163,12 @@ def results(
     ours = figures.pop(PLANNER, {})
     medians = {name: row["median_seconds"] for name, row in figures.items() if row["median_seconds"] is not None}
     best = min(medians, key=lambda name: medians[name], default="")
-    faster = 1 - ours["median_seconds"] / medians[best] if best and ours.get("median_seconds") else None
+    faster = quicker(_served(by_planner.get(PLANNER, [])), _served(by_planner.get(best, [])))
     return {
         **ours,
         "best_baseline": best,
-        "quicker_than_best_baseline": None if faster is None else round(faster, 3),
+        "quicker_than_best_baseline": None if faster is None else round(faster[0], 3),
+        "quicker_interval_95": None if faster is None else [round(limit, 3) for limit in faster[1:]],
         "baselines": figures,
         "mode": mode,
         "seed": settings.seed,
