@@ -36,8 +36,9 @@ _BETWEEN = (0.1, 0.4)
 #: How exactly the hand is seen and keeps to its way, and how exactly its start is known (one sigma), metres.
 _SEEN, _START = 0.02, 0.015
 
-#: What a place of the hand counts when the next one is seen.
-_REMEMBERED = 0.75
+#: What a place of the hand counts when the next one is seen; those that come sooner than this many seconds after each
+#: other tell less anew, since they err alike.
+_REMEMBERED, _ANEW = 0.75, 0.1
 
 #: Movements that miss the hand by more than this, metres, are not what it does.
 _FITS = 0.04
@@ -94,15 +95,16 @@ class Landing:
     def see(self, offset: Offset, since: float) -> Course:
         """What is foreseen of a hand that is at ``offset``, ``since`` seconds after the last word."""
         if since > self._newest:
+            anew = min(1.0, (since - self._newest) / _ANEW)
             self._newest = since
-            self._weigh(np.array([offset.x, offset.y, offset.z]), since)
+            self._weigh(np.array([offset.x, offset.y, offset.z]), since, anew)
         if self._left is None:
             return Course(moving=self._moving)
         x, y, z = (float(value) for value in self._left)
         rest = replace(offset, x=offset.x - x, y=offset.y - y, z=offset.z - z)
         return Course(rest, self._moving)
 
-    def _weigh(self, at: Floats, since: float) -> None:
+    def _weigh(self, at: Floats, since: float, anew: float) -> None:
         gone, left = np.zeros((3, _MANY)), np.zeros((3, _MANY))
         for stroke in self._strokes:
             share = stroke.share(since)
@@ -111,7 +113,8 @@ class Landing:
             left[stroke.axis] += stroke.way * (1 - done)
         axes = sorted({stroke.axis for stroke in self._strokes})
         squares = (self._start - at[:, None] - gone)[axes] ** 2
-        self._log_weights = _REMEMBERED * self._log_weights - squares.sum(axis=0) / (2 * _SEEN**2)
+        likelihood = -squares.sum(axis=0) / (2 * _SEEN**2)
+        self._log_weights = _REMEMBERED**anew * self._log_weights + anew * likelihood
         weights = np.exp(self._log_weights - self._log_weights.max())
         weights = weights / weights.sum()
         fits = float((squares @ weights).max()) <= _FITS**2

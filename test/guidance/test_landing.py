@@ -93,6 +93,18 @@ def test_the_end_of_a_movement_is_foreseen(move, gain):
     assert max(errors(person, courses)) < 0.03
 
 
+def test_a_hand_that_is_seen_more_often_is_not_known_better():
+    """Pictures in quick succession err alike: five within some milliseconds tell what one tells."""
+    person, once, often = Person(asked(FORWARD)), landing(FORWARD), landing(FORWARD)
+    for since in np.arange(-0.5, person.over, 0.1):
+        at = offset(person.offset(since) + [0.0, 0.0, 0.01])
+        course = once.see(at, since)
+        courses = [often.see(at, since + 0.001 * number) for number in range(5)]
+        assert [c.rest is None for c in courses] == [course.rest is None] * 5
+        if course.rest is not None:
+            assert [c.rest.z for c in courses] == pytest.approx([course.rest.z] * 5, abs=0.003)
+
+
 people = st.tuples(st.floats(0.7, 1.5), st.floats(0.2, 0.8), st.floats(0.2, 0.45))
 
 
