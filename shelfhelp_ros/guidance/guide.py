@@ -596,7 +596,7 @@ class Guide:
             self._rest_at = _Rest(view.offset, hand.stamp_ns, hand.stamp_ns)
         elif hand.stamp_ns != rest.stamp_ns:
             self._rest_at = _Rest(rest.offset, rest.since_ns, hand.stamp_ns, rest.many + 1)
-            rests = view.ready or abs(hand.stamp_ns - rest.since_ns) >= _RESTS_NS
+            rests = abs(hand.stamp_ns - rest.since_ns) >= _RESTS_NS
             if rests and rest.many + 1 >= self.settings.contact_frames:
                 palm = palm_at(view.offset, self.settings.palm_standoff, hand.xyz)
                 self._grasp = self._grasp_of(sighting, goal, palm)

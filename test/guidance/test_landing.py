@@ -97,7 +97,7 @@ def test_a_hand_that_is_seen_more_often_is_not_known_better():
     """Pictures in quick succession err alike: five within some milliseconds tell what one tells."""
     person, once, often = Person(asked(FORWARD)), landing(FORWARD), landing(FORWARD)
     for since in np.arange(-0.5, person.over, 0.1):
-        at = offset(person.offset(since) + [0.0, 0.0, 0.01])
+        at = offset(np.add(person.offset(since), [0.0, 0.0, 0.01]))
         course = once.see(at, since)
         courses = [often.see(at, since + 0.001 * number) for number in range(5)]
         assert [c.rest is None for c in courses] == [course.rest is None] * 5
