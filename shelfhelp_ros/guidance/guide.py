@@ -645,7 +645,7 @@ class Guide:
         return self._emit(saying, now, now_ns)
 
     def _turn_of(self, saying: _Saying, now: float, now_ns: int) -> bool:
-        """Whether it may be said now; what tells of a place has to have been seen after the person had time to act."""
+        """Whether it may be said now; what tells of a place was seen after the person had time to act, or foreseen."""
         if saying.fades and saying.stamp_ns is not None and now_ns - saying.stamp_ns > FRESH_NS - _TO_BEGIN_NS:
             return False
         if saying.urgency >= Urgency.HIGH:
@@ -909,7 +909,7 @@ class Guide:
             self._asked_of_pack, self._spoken["confirm"] = 1, spoken
 
     def _rest(self, now: float, now_ns: int) -> Offset | None:
-        """Where the hand came to rest after what was said last; None while it is on its way, or not seen."""
+        """Where the hand came to rest after what was said last, or will; None while that is not known."""
         view = self._view_at_rest(now_ns)
         if view is None or view.offset.reference != "hand":
             return None

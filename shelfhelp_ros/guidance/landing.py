@@ -1,9 +1,8 @@
 """Where a hand that is on its way will come to rest.
 
-A reach has the course of a minimum-jerk movement (Flash and Hogan, Journal of Neuroscience 5(7), 1985): after the
-share τ of its time it has gone the share ``τ³ (10 − 15 τ + 6 τ²)`` of its way. When a person begins, how fast they move
-and how far is uncertain. So a few thousand such movements are drawn, and weighed with every place at which the hand is
-seen, older ones less and less. What is left of them, by their weights, is what is left of the hand's way.
+A reach has the course of a minimum-jerk movement. When a person begins, how fast they move and how far is uncertain. So
+a few thousand such movements are drawn, and weighed with every place at which the hand is seen, older ones less and
+less. What is left of them, by their weights, is what is left of the hand's way.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfhelp_ros.guidance.gains import AXES, Gains
-from shelfhelp_ros.guidance.listener import SETTLE
+from shelfhelp_ros.guidance.listener import SETTLE, minimum_jerk
 from shelfhelp_ros.guidance.planner import Course, Move, Offset
 
 Floats = npt.NDArray[np.float64]
@@ -108,7 +107,7 @@ class Landing:
         gone, left = np.zeros((3, _MANY)), np.zeros((3, _MANY))
         for stroke in self._strokes:
             share = stroke.share(since)
-            done = share**3 * (10 - 15 * share + 6 * share**2)
+            done = minimum_jerk(share)
             gone[stroke.axis] += stroke.way * done
             left[stroke.axis] += stroke.way * (1 - done)
         axes = sorted({stroke.axis for stroke in self._strokes})

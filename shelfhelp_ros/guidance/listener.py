@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Share = TypeVar("Share", float, npt.NDArray[np.float64])
 
 #: Seconds a character takes at one word a minute: espeak-ng's English, 80 to 600 words a minute, measured within 15 %.
 _SECONDS_PER_CHARACTER = 10.8
@@ -36,6 +42,11 @@ def speech_seconds(text: str, rate_wpm: float) -> float:
 def expected_movement(said: float) -> float:
     """How far people move, in metres, when told to move ``said`` metres: small distances are overshot."""
     return said if said >= _TRUE_FROM else float(_SCALE * said**_EXPONENT)
+
+
+def minimum_jerk(share: Share) -> Share:
+    """How far a reach is after a share of its time, 0 to 1 (Flash and Hogan, Journal of Neuroscience 5(7), 1985)."""
+    return share**3 * (10 - 15 * share + 6 * share**2)
 
 
 def movement_seconds(metres: float, speed: float) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfhelp_ros.guidance.gains import AXIS_SPREAD, PERSON_SPREAD
+from shelfhelp_ros.guidance.listener import minimum_jerk
 from shelfhelp_ros.simulation.hearing import Asked, Gesture, gesture_asked_for, movements_asked_for
 from shelfhelp_ros.simulation.racks import Rack
 from shelfhelp_ros.simulation.shopper import STOPPING_PHASES
@@ -191,7 +192,7 @@ class Hand:
             shift = shift + (0.0 if self._creep is None else self._creep * seconds)
         for stroke in self._strokes:
             if now > stroke.start:
-                done = _minimum_jerk(min(1.0, (now - stroke.start) / stroke.seconds))
+                done = minimum_jerk(min(1.0, (now - stroke.start) / stroke.seconds))
                 shift = shift + stroke.shift * (done - stroke.done)
                 stroke.done = done
         self._strokes = [stroke for stroke in self._strokes if stroke.done < 1.0]
@@ -283,8 +284,3 @@ class Hand:
             seconds = _SETTLE + float(np.linalg.norm(shift)) / self.person.speed
             self._strokes.append(_Stroke(now, seconds, shift))
             now += seconds + _BETWEEN_HALVES
-
-
-def _minimum_jerk(share: float) -> float:
-    """How far a reach is after a share of its time (Flash and Hogan 1985)."""
-    return share**3 * (10 - 15 * share + 6 * share**2)
