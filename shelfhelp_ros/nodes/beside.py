@@ -1,4 +1,4 @@
-"""Services that are answered in a thread of their own, so that one that takes long keeps nothing else waiting.
+"""Services and actions that are answered in threads of their own, so that one that takes long keeps nothing waiting.
 
 A node then needs no more than one thread for all that is short, and one is quicker than several.
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from rclpy._rclpy_pybind11 import RCLError
+from rclpy.action import ActionServer
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.service import Service
+from rclpy.task import Task
 
 
 def answer_beside(node: Node, service: Service[Any, Any, Any], pool: Executor) -> None:
@@ -42,3 +45,16 @@ def answer_beside(node: Node, service: Service[Any, Any, Any], pool: Executor) -
     # Executors look both up for each request, and hand what the callback returns to send_response, with the header.
     service.send_response = hand_over
     service.callback = partial(partial, answer)
+
+
+class ActionBeside(ActionServer):
+    """An action server that follows its goals in ``pool``; the other arguments are those of rclpy's own."""
+
+    def __init__(self, pool: Executor, *arguments: Any, **options: Any) -> None:
+        self._pool = pool
+        super().__init__(*arguments, **options)
+
+    def notify_execute(self, goal_handle: Any, execute_callback: Any) -> None:
+        """Where rclpy would have the node's executor follow the goal."""
+        with suppress(RuntimeError):  # the pool is closed, and the server is about to be
+            self._pool.submit(Task(self._execute_goal, (execute_callback or self._execute_callback, goal_handle)))

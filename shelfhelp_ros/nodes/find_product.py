@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from rclpy.action import ActionServer, CancelResponse
+from rclpy.action import CancelResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.callback_groups import ReentrantCallbackGroup
 from shelfhelp_interfaces.action import FindProduct
 from shelfhelp_interfaces.srv import SetTarget
 from std_srvs.srv import Trigger
 
 from shelfhelp_ros.guidance.phases import Phase
+from shelfhelp_ros.nodes.beside import ActionBeside
 
 if TYPE_CHECKING:
     from shelfhelp_ros.nodes.guidance_node import GuidanceNode
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 # How long perception may take to answer; it finishes the frame it works on first.
 ANSWER_SECONDS = 10.0
 FEEDBACK_SECONDS = 0.5
+# A new goal begins while those before learn that they are cancelled.
+_GOALS = 8
 
 
 class FindProductServer:
@@ -33,19 +36,20 @@ class FindProductServer:
     def __init__(self, node: GuidanceNode) -> None:
         self._node = node
         self._newest: ServerGoalHandle | None = None
-        group = ReentrantCallbackGroup()
-        self._set_target = node.create_client(SetTarget, "set_target", callback_group=group)
-        self._clear_target = node.create_client(Trigger, "clear_target", callback_group=group)
-        self._server = ActionServer(
+        self._set_target = node.create_client(SetTarget, "set_target")
+        self._clear_target = node.create_client(Trigger, "clear_target")
+        self._pool = ThreadPoolExecutor(_GOALS, "find_product")
+        self._server = ActionBeside(
+            self._pool,
             node,
             FindProduct,
             "find_product",
             self._execute,
-            callback_group=group,
             cancel_callback=lambda _: CancelResponse.ACCEPT,
         )
 
     def destroy(self) -> None:
+        self._pool.shutdown()
         self._server.destroy()
         self._node.destroy_client(self._set_target)
         self._node.destroy_client(self._clear_target)

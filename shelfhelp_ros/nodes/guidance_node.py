@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
+from rclpy.serialization import deserialize_message
 from shelfhelp_interfaces.msg import Instruction as InstructionMessage
 from shelfhelp_interfaces.msg import ProductArray, TargetSighting
 from std_msgs.msg import Bool, String
@@ -83,8 +84,6 @@ class Progress:
 class GuidanceNode(ManagedNode):
     """Thin: messages go to the guide, what it answers is published. A lock keeps the guide to one thread at a time."""
 
-    threads = 4
-
     def __init__(self, **options: Any) -> None:
         super().__init__("guidance", **options)
         self.parameters = Parameters(self, SETTINGS, self._on_parameters)
@@ -93,7 +92,7 @@ class GuidanceNode(ManagedNode):
         self._lock = threading.RLock()
         self._guide: Guide | None = None
         self._phrases: Phrases | None = None
-        self._in_view: ProductArray | None = None
+        self._in_view = b""
         self._target_id = ""
         self._camera_frame = ""
         self._sequence = 0
@@ -149,10 +148,12 @@ class GuidanceNode(ManagedNode):
             (TargetSighting, "target", self._on_target, WORDS),
             (PoseWithCovarianceStamped, "hand", self._on_hand, CAMERA),
             (Bool, "speaking", self._on_speaking, STATE),
-            (ProductArray, "products", self._on_products, RESULT),
         ):
             made = self.create_subscription(kind, topic, callback, **adjustable(quality))
             self.keep(made, self.destroy_subscription)
+        # Read only when somebody asks what is in view.
+        made = self.create_subscription(ProductArray, "products", self._on_products, raw=True, **adjustable(RESULT))
+        self.keep(made, self.destroy_subscription)
         questions = {"stop": self._on_stop, "repeat": self._on_repeat, "where_am_i": self._on_where_am_i}
         for name, handler in questions.items():
             self.keep(self.create_service(Trigger, name, handler), self.destroy_service)
@@ -249,14 +250,14 @@ class GuidanceNode(ManagedNode):
     def _on_where_am_i(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         return self._answer(response, lambda guide, now_ns: guide.where_am_i(now_ns, self._products()), "")
 
-    def _on_products(self, message: ProductArray) -> None:
-        # Read only when somebody asks what is in view.
-        self._in_view = message
+    def _on_products(self, data: bytes) -> None:
+        self._in_view = data
 
     def _products(self) -> Sightings | None:
         """The newest word of everything in view; None when there is none that makes sense."""
         try:
-            return None if self._in_view is None else conversions.from_product_array(self._in_view)
+            message = deserialize_message(self._in_view, ProductArray) if self._in_view else None
+            return None if message is None else conversions.from_product_array(message)
         except ValueError:
             return None
 

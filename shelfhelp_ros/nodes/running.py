@@ -25,7 +25,7 @@ from shelfhelp_ros.nodes.memory import keep_memory_of_images
 from shelfhelp_ros.nodes.transport import make_room_for_images
 
 N = TypeVar("N", bound=Node)
-# Of the nodes that need one thread: for measurements.
+# For measurements.
 EXECUTOR_VARIABLE = "SHELFHELP_EXECUTOR"
 EXECUTORS = ("single", "multi", "events")
 # For so long a thread of Python keeps another waiting that is ready; its own 5 ms add up on the way of a picture.
@@ -38,9 +38,8 @@ _EVENTS: Any = getattr(_rclpy_pybind11, "EventsExecutor", None)
 class Crew:
     """Nodes of one process, each with an executor in a thread of its own, so that none waits for another's callback.
 
-    Nodes that need more than one callback at a time (an action) say so with an attribute ``threads``; a service that
-    takes long is better answered beside (see `answer_beside`). `stop` may be called from any thread, signal handlers
-    included; `wait` returns the exit status.
+    A service or an action that takes long is better answered beside (see `beside`). `stop` may be called from any
+    thread, signal handlers included; `wait` returns the exit status.
     """
 
     def __init__(self, context: Context | None = None) -> None:
@@ -55,7 +54,7 @@ class Crew:
 
     def add(self, node: N) -> N:
         """Spin ``node`` from now on."""
-        executor = _executor(int(getattr(node, "threads", 1)), self._context)
+        executor = _executor(self._context)
         executor.add_node(node)
         thread = threading.Thread(target=self._spin, args=(node, executor), name=node.get_name(), daemon=True)
         self._running.append((node, executor, thread))
@@ -122,15 +121,15 @@ class Crew:
                 self.stop(1)
 
 
-def _executor(threads: int, context: Context | None) -> Any:
-    """Several threads only where a node needs them. The events executor is the quickest (docs/benchmarks.md), and only
+def _executor(context: Context | None) -> Any:
+    """One thread. The events executor is the quickest (docs/benchmarks.md), and only
     chosen by name: it does not hold on to what it works on, and a demo ended in a SystemError of it.
     """
     wanted = os.environ.get(EXECUTOR_VARIABLE, "")
     if wanted not in ("", *EXECUTORS):
         raise ShelfHelpError(f"{EXECUTOR_VARIABLE} is {wanted!r}; it has to be one of {', '.join(EXECUTORS)}")
-    if threads > 1 or wanted == "multi":
-        return MultiThreadedExecutor(max(2, threads), context=context)
+    if wanted == "multi":
+        return MultiThreadedExecutor(2, context=context)
     if _EVENTS is None or wanted != "events":
         return SingleThreadedExecutor(context=context)
     context = context or rclpy.get_default_context()

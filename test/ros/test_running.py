@@ -10,14 +10,19 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
+from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
+from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
+from rclpy.task import Future
 from ros_graph import Graph, until
+from shelfhelp_interfaces.action import FindProduct
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.nodes.beside import answer_beside
+from shelfhelp_ros.nodes.beside import ActionBeside, answer_beside
 from shelfhelp_ros.nodes.running import EXECUTOR_VARIABLE, EXECUTORS
 
 
@@ -56,7 +61,7 @@ def test_what_a_callback_destroys_does_not_stop_its_node(
 
 
 class Slow(Node):
-    """A service that takes as long as it is held up, beside a timer."""
+    """A service and an action that take as long as they are held up, beside a timer."""
 
     def __init__(self, **options: object) -> None:
         super().__init__("slow", **options)
@@ -65,6 +70,7 @@ class Slow(Node):
         self._pool = ThreadPoolExecutor(1)
         self.create_timer(0.01, self._tick)
         answer_beside(self, self.create_service(Trigger, "think", self._think), self._pool)
+        self._search = ActionBeside(self._pool, self, FindProduct, "search", self._follow)
 
     def _tick(self) -> None:
         self.ticks += 1
@@ -72,6 +78,11 @@ class Slow(Node):
     def _think(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self.go_on.wait(60)
         return response
+
+    def _follow(self, goal: ServerGoalHandle) -> FindProduct.Result:
+        self.go_on.wait(60)
+        goal.succeed()
+        return FindProduct.Result(outcome=goal.request.product)
 
     def close(self) -> None:
         self.go_on.set()
@@ -94,6 +105,35 @@ def test_a_service_answered_beside_keeps_nothing_waiting(
     node.go_on.set()
     until(lambda: all(answer.done() for answer in answers), what="both answers")
     assert all(answer.result().success for answer in answers)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_an_action_followed_beside_keeps_nothing_waiting(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, executor: str
+) -> None:
+    """The node's timer goes on while a goal is followed, and who asked gets the result."""
+    monkeypatch.setenv(EXECUTOR_VARIABLE, executor)
+    node = graph.add(Slow)
+    client = ActionClient(graph.node, FindProduct, "search")
+    assert client.wait_for_server(20.0)
+    goals: list[ClientGoalHandle] = []
+    results: list[FindProduct.Result] = []
+
+    def begin() -> None:
+        client.send_goal_async(FindProduct.Goal(product="oats")).add_done_callback(accepted)
+
+    def accepted(future: Future) -> None:
+        goals.append(future.result())
+        goals[0].get_result_async().add_done_callback(lambda answer: results.append(answer.result().result))
+
+    graph.node.executor.create_task(begin)
+    until(lambda: bool(goals), what="the goal")
+    before = node.ticks
+    until(lambda: node.ticks > before + 20, what="20 ticks")
+    assert not results
+    node.go_on.set()
+    until(lambda: bool(results), what="the result")
+    assert results[0].outcome == "oats"
 
 
 def test_an_unknown_executor_is_named(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
