@@ -127,7 +127,8 @@ class CameraModel:
     cy: float
 
     def __post_init__(self) -> None:
-        if not (self.fx > 0 and self.fy > 0 and np.isfinite([self.fx, self.fy, self.cx, self.cy]).all()):
+        sized = self.width > 0 and self.height > 0
+        if not (sized and self.fx > 0 and self.fy > 0 and np.isfinite([self.fx, self.fy, self.cx, self.cy]).all()):
             raise ValueError(f"camera_info is not calibrated: {self}")
 
     @classmethod

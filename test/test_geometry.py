@@ -158,6 +158,8 @@ def test_uncalibrated_camera_is_refused():
     """A camera_info full of zeros, as an uncalibrated driver sends, is no camera."""
     with pytest.raises(ValueError, match="not calibrated"):
         CameraModel(640, 480, 0, 0, 0, 0)
+    with pytest.raises(ValueError, match="not calibrated"):
+        CameraModel(0, 480, 600, 600, 320, 240)
     with pytest.raises(ValueError, match="behind"):
         CameraModel(640, 480, 600, 600, 320, 240).project(np.array([0, 0, -1.0]))
 

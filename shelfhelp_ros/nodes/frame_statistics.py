@@ -14,12 +14,14 @@ class Interval:
     frames: int = 0
     ages: list[float] = field(default_factory=list)
     stages: Counter[str] = field(default_factory=Counter)
+    runs: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     with_depth: int = 0
     with_calibration: int = 0
 
     def stage_means(self) -> dict[str, float]:
-        return {name: total / self.frames for name, total in self.stages.items()} if self.frames else {}
+        """Milliseconds by stage, each over the frames that had it: not every frame sees a network end."""
+        return {name: total / self.runs[name] for name, total in self.stages.items()}
 
 
 class FrameStatistics:
@@ -38,6 +40,7 @@ class FrameStatistics:
             self._interval.frames += 1
             self._interval.ages.append(age_ms)
             self._interval.stages.update(stages_ms)
+            self._interval.runs.update(stages_ms.keys())
 
     def companions(self, depth: bool, calibration: bool) -> None:
         """Whether the frame had a depth image and a calibration that could be used."""

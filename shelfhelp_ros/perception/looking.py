@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shelfhelp_ros.perception.clocked import Clocked
 from shelfhelp_ros.perception.encoder import Encoder
 from shelfhelp_ros.perception.tracker import Track
 from shelfhelp_ros.sightings import FloatArray, Frame
@@ -26,11 +27,12 @@ class Looked:
 class Looking:
     """Embeds the crops of tracks, those of one frame at a time.
 
-    With ``beside``, an executor, that goes on there: what has come of it is taken in a later frame.
+    With ``beside``, an executor, that goes on there: what has come of it is taken in a later frame. ``embed`` knows how
+    long it takes.
     """
 
     def __init__(self, encoder: Encoder, beside: Executor | None = None) -> None:
-        self._encoder = encoder
+        self.embed = Clocked(encoder.embed_boxes)
         self._beside = beside
         self.forget()
 
@@ -53,10 +55,10 @@ class Looking:
         """Look at these tracks (one at least) in their boxes in ``frame``; only while idle."""
         boxes = np.stack([track.box for track in tracks])
         if self._beside is not None:
-            running = self._beside.submit(self._encoder.embed_boxes, frame.image, boxes)
+            running = self._beside.submit(self.embed, frame.image, boxes)
         else:
             running = Future()
-            running.set_result(self._encoder.embed_boxes(frame.image, boxes))
+            running.set_result(self.embed(frame.image, boxes))
         self._running, self._tracks, self._dropped = running, tracks, set()
         self._stamp_ns, self._image_size = frame.stamp_ns, (frame.image.shape[1], frame.image.shape[0])
 

@@ -17,6 +17,7 @@ from shelfhelp_ros.catalogue.matching import RIVALS, Match, Matcher, Standing, V
 from shelfhelp_ros.catalogue.store import Catalogue
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import BoxArray, CameraModel, box_depth, front_depth, position_at, size_at
+from shelfhelp_ros.perception.clocked import Clocked
 from shelfhelp_ros.perception.detecting import Detecting
 from shelfhelp_ros.perception.detector import Detector
 from shelfhelp_ros.perception.encoder import Encoder, crop_box
@@ -45,6 +46,8 @@ from shelfhelp_ros.sightings import (
     Verified,
 )
 
+# Names among the timings.
+DETECTOR_RUN, ENCODER_RUN = "detector run", "encoder run"
 # A camera that moves by more than this share of the picture brings products into view that nobody has seen yet.
 _SMALL = 0.1
 # Boxes of one thing differ by so much of their longer side from frame to frame.
@@ -99,7 +102,8 @@ class Pipeline:
         self._camera_motion = CameraMotion()
         self._beside = beside
         self._shelf: Shelf | None = None
-        self._detecting = Detecting(self._detect_in, beside)
+        self._detector_runs = Clocked(self._detect_in)
+        self._detecting = Detecting(self._detector_runs, beside)
         self._looking = Looking(encoder, beside)
         self._distances = DistanceMemory(self.settings.occlusion)
         self._measured: dict[int, Measured | None] = {}
@@ -215,7 +219,14 @@ class Pipeline:
                 products = self._products(frame, shown)
                 self._learn_sizes(shown, products, covered, size)
                 target = self._sight_target(frame, shown, products, motion)
+        timings |= self._runs_ms()
         return Sightings(frame.stamp_ns, frame.frame_id, size, tuple(products), target, timings)
+
+    def _runs_ms(self) -> dict[str, float]:
+        """How long the networks took whose work ended with this frame, or since the one before: no frame waits for it
+        where they run beside."""
+        runs = {DETECTOR_RUN: self._detector_runs.take_ms(), ENCODER_RUN: self._looking.embed.take_ms()}
+        return {name: took for name, took in runs.items() if took is not None}
 
     def _detect(self, frame: Frame, motion: Affine) -> Detections | None:
         """The products in a frame; None where those of a moment ago only moved with the camera."""

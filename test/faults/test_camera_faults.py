@@ -17,10 +17,11 @@ pytest.importorskip("shelfhelp_interfaces", reason="shelfhelp_interfaces is not 
 from diagnostic_msgs.msg import DiagnosticStatus
 from drawn_shelf import draw_shelf
 from faulty_assistant import LOST, RATE, SHELF, Assistant, Shot, changed, is_direction, values, without
-from ros_graph import Graph, until
+from ros_graph import FRAME, LENS, Graph, until
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from shelfhelp_interfaces.msg import TargetSighting
 
+from shelfhelp_ros.nodes.conversions import to_camera_info
 from shelfhelp_ros.nodes.image_conversion import as_bytes, fill_colour, fill_compressed, fill_depth
 from shelfhelp_ros.nodes.quality_of_service import RESULT
 
@@ -148,6 +149,12 @@ def zeroed(shot: Shot) -> Shot:
     return replace(shot, info=CameraInfo())
 
 
+def without_size(shot: Shot) -> Shot:
+    info = to_camera_info(LENS, shot.stamp_ns, FRAME)
+    info.width = info.height = 0
+    return replace(shot, info=info)
+
+
 @pytest.mark.parametrize(
     ("alter", "says"),
     [
@@ -158,8 +165,18 @@ def zeroed(shot: Shot) -> Shot:
         (other_size, "the depth image (848×480) is not aligned to the colour image"),
         (without("info"), "no camera_info comes"),
         (zeroed, "camera_info is not calibrated"),
+        (without_size, "camera_info is not calibrated"),
     ],
-    ids=["depth-missing", "depth-zero", "depth-nan", "depth-unaligned", "depth-size", "info-missing", "info-zero"],
+    ids=[
+        "depth-missing",
+        "depth-zero",
+        "depth-nan",
+        "depth-unaligned",
+        "depth-size",
+        "info-missing",
+        "info-zero",
+        "info-without-size",
+    ],
 )
 def test_what_is_missing_beside_the_picture_ends_no_search(
     assistant: Assistant, alter: Callable[[Shot], Shot], says: str | None

@@ -26,6 +26,7 @@ from shelfhelp_interfaces.srv import EnrolProduct, RemoveProduct, SetTarget
 from visualization_msgs.msg import MarkerArray
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.nodes import perception_node
 from shelfhelp_ros.nodes.conversions import from_time, to_header
 from shelfhelp_ros.nodes.image_conversion import PlainConverter, as_bytes, fill_colour
 from shelfhelp_ros.nodes.quality_of_service import RESULT
@@ -357,6 +358,8 @@ def test_bad_frames_are_counted_and_told_and_the_next_good_one_works(graph: Grap
     fine = values(told.wait_for(lambda m: m.status[0].level == b"\x00", lambda: camera.show(SHELF)))
     assert fine["backend"] == "cpu"
     assert float(fine["detect, ms"]) > 0
+    assert float(fine["detector run, ms"]) > 0
+    assert int(fine["frames dropped for newer ones"]) >= 0
     assert float(fine["age at publish, ms (median)"]) > 0
 
 
@@ -372,14 +375,23 @@ def test_a_depth_image_that_is_not_aligned_is_told_and_left_out(graph: Graph, ti
     assert not any(product.has_position for product in seen.products)
 
 
-def test_pictures_and_markers_are_drawn_for_listeners_only(graph: Graph, client: AssistantClient) -> None:
+def test_pictures_and_markers_are_drawn_for_listeners_only(
+    graph: Graph, client: AssistantClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Drawing costs time that the search needs; a listener gets the boxes, with the stamp of the frame."""
+    made: list[str] = []
+    for name in ("annotate", "to_markers"):
+        draw = getattr(perception_node, name)
+        monkeypatch.setattr(perception_node, name, lambda *a, draw=draw, name=name: (made.append(name), draw(*a))[1])
     products = graph.listen(ProductArray, "products")
     client.enrol_product("Pack three", [photo_of(3)])
     client.set_target("Pack three")
     camera = graph.camera()
     depth = np.full((480, 640), 0.8, np.float32)
     products.wait_for(doing=lambda: camera.show(SHELF, depth))
+    products.messages.clear()
+    products.wait_for(doing=lambda: camera.show(SHELF, depth))
+    assert not made
     drawn, markers = graph.listen(Image, "annotated_image", RESULT), graph.listen(MarkerArray, "markers", RESULT)
     shown = drawn.wait_for(doing=lambda: camera.show(SHELF, depth))
     plain, _ = draw_shelf(SHELF)
@@ -389,3 +401,4 @@ def test_pictures_and_markers_are_drawn_for_listeners_only(graph: Graph, client:
         lambda m: any(marker.text == "Pack three" for marker in m.markers), lambda: camera.show(SHELF, depth)
     )
     assert all(marker.header.frame_id == FRAME for marker in named.markers)
+    assert {"annotate", "to_markers"} == set(made)
