@@ -19,6 +19,8 @@ from shelfhelp_ros.errors import ShelfHelpError
 
 Row = dict[str, object]
 WARM_UP_SECONDS = 3.0
+# So often it is looked whether the first answer has come.
+FIRST_SECONDS = 0.2
 SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 
 
@@ -180,7 +182,7 @@ def measure_ros(
         probe = LatencyProbe(frames)
         try:
             began = time.monotonic()
-            while not probe.run(1.0, rate).target_ms:
+            while not probe.run(FIRST_SECONDS, rate).target_ms:
                 require_alive(process, "the assistant", log)
                 if time.monotonic() - began > 60:
                     raise ShelfHelpError(f"the assistant sent no target within a minute; see {log.read_text()[-300:]}")

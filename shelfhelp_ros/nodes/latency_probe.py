@@ -49,6 +49,7 @@ class LatencyProbe(Node):
         super().__init__("latency_probe", **options)
         self._frames = [_serialised(frame) for frame in frames]
         self._next = 0
+        self._stamps: set[int] = set()
         self.answers = Answers()
         self._colour = self.create_publisher(Image, "camera/color/image_raw", CAMERA)
         self._info = self.create_publisher(CameraInfo, "camera/color/camera_info", CAMERA)
@@ -66,6 +67,7 @@ class LatencyProbe(Node):
         info, depth, colour = self._frames[self._next]
         self._next = (self._next + 1) % len(self._frames)
         now = self.get_clock().now().nanoseconds
+        self._stamps.add(now)
         for publisher, data in ((self._info, info), (self._depth, depth), (self._colour, colour)):
             if data is not None:
                 publisher.publish(shifted(data, now))
@@ -78,7 +80,9 @@ class LatencyProbe(Node):
         return (self.get_clock().now().nanoseconds - stamp) / 1e6
 
     def _on_target(self, data: bytes) -> None:
-        self.answers.target_ms.append(self._age_ms(stamp_ns(data)))
+        # The word that begins a search comes before any picture.
+        if (stamp := stamp_ns(data)) in self._stamps:
+            self.answers.target_ms.append(self._age_ms(stamp))
 
     def _on_instruction(self, message: Instruction) -> None:
         if message.axis:

@@ -37,6 +37,12 @@ def test_each_answer_is_timed_from_the_stamp_of_its_picture(graph: Graph, tiny_m
         answers = probe.run(1.5, HERTZ)
         return answers if answers.target_ms and answers.stages else None
 
+    until(lambda: graph.node.count_subscribers("target") > 1, what="the probe's ears")
+    client.set_target("Pack three")
+    for _ in range(20):
+        probe._executor.spin_once(timeout_sec=0.05)
+    assert not probe.answers.target_ms, "the word that begins a search is no answer to a picture"
+
     answers = until(answered, what="answers and word of the stages")
     probe.destroy_node()
     assert 0 < min(answers.target_ms) <= max(answers.target_ms) < 180e3
