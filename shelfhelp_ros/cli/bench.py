@@ -9,15 +9,42 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+import yaml
 
 from shelfhelp_ros.errors import ShelfHelpError
 
 Row = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one run over ROS is set up; without a name or with 0 threads it is the assistant's own choice."""
+
+    executor: str = ""
+    threads: int = 0
+
+    def named(self) -> Row:
+        """What was chosen, as columns of the table."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def configuration(self, folder: Path) -> Path:
+        """The assistant's configuration with so many threads, in ``folder``."""
+        from shelfhelp_ros.resources import config_folder
+
+        values = yaml.safe_load((config_folder() / "assist.yaml").read_text(encoding="utf-8"))
+        values["/**/perception"]["ros__parameters"]["threads"] = self.threads
+        path = folder / f"threads-{self.threads}.yaml"
+        path.write_text(yaml.safe_dump(values), encoding="utf-8")
+        return path
+
+
 WARM_UP_SECONDS = 3.0
 # So often it is looked whether the first answer has come.
 FIRST_SECONDS = 0.2
@@ -38,6 +65,13 @@ SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
     type=click.Choice(("single", "multi", "events")),
     help="What spins the nodes that need one thread; several take turns.  [default: single]",
 )
+@click.option(
+    "--threads",
+    "threads",
+    multiple=True,
+    type=click.IntRange(1, 256),
+    help="Processor threads for each network; several take turns.  [default: every core]",
+)
 @click.option("--repeats", default=1, show_default=True, type=click.IntRange(1, 20), help="Rounds over ROS, in turn.")
 @click.option("--peer/--no-peer", default=True, help="Measure the same networks in eager PyTorch, crop by crop.")
 @click.option("--gpu", is_flag=True, help="Measure the networks on an NVIDIA GPU instead: TensorRT against its peers.")
@@ -50,6 +84,7 @@ def command(
     models: Path | None,
     ros: bool,
     executors: tuple[str, ...],
+    threads: tuple[int, ...],
     repeats: int,
     peer: bool,
     gpu: bool,
@@ -65,6 +100,7 @@ def command(
       shelfhelp bench
       shelfhelp bench --size 640x480 --products 30 --no-peer
       shelfhelp bench --size 640x480 --products 30 --executor events --executor multi --repeats 3
+      shelfhelp bench --size 640x480 --products 30 --threads 1 --threads 2 --repeats 3    # which `threads` to set
       shelfhelp bench --gpu --size 640x480 --products 30    # p50 and p95: TensorRT, ONNX Runtime CUDA, PyTorch
     """
     from shelfhelp_ros.benchmark.figures import commit, machine, markdown_table
@@ -81,7 +117,7 @@ def command(
                 found = measure_gpu(models, Path(folder), SIZES[size], count)
                 tables["gpu"] += [{"size": size, "in view": count, **row} for row in found]
                 continue
-            runs = list(executors or ("",)) * repeats if ros else []
+            runs = [Run(*chosen) for chosen in product(executors or ("",), threads or (0,))] * repeats if ros else []
             measured = measure_case(size, count, models, Path(folder), seconds, rate, runs, peer)
             for name, rows in measured.items():
                 tables[name] += rows
@@ -106,11 +142,10 @@ def measure_case(
     folder: Path,
     seconds: float,
     rate: float,
-    runs: list[str],
+    runs: list[Run],
     peer: bool,
 ) -> dict[str, list[Row]]:
-    """The rows of one case: `stages`, `ros` with one for each of ``runs`` (the executor of each; empty: the assistant's
-    own choice), and `peer` when asked for and possible."""
+    """The rows of one case: `stages`, `ros` with one for each of ``runs``, and `peer` when asked for and possible."""
     from shelfhelp_ros.benchmark.scenes import render_scene
     from shelfhelp_ros.benchmark.stages import time_stages
     from shelfhelp_ros.catalogue.enrolment import enrol
@@ -140,10 +175,9 @@ def measure_case(
         "frames/s": round(1000 / total, 1),
     }
     rows: dict[str, list[Row]] = {"stages": [alone], "ros": []}
-    for executor in runs:
-        named: Row = {"executor": executor} if executor else {}
-        answers = measure_ros(scene.frames, scene.target.name, path, models, seconds, rate, folder, executor)
-        rows["ros"].append({**case, **named, **answers})
+    for run in runs:
+        answers = measure_ros(scene.frames, scene.target.name, path, models, seconds, rate, folder, run)
+        rows["ros"].append({**case, **run.named(), **answers})
     if peer:
         rows["peer"] = [{**case, **row} for row in measure_peer(scene.frames[0].image, detector, encoder, folder)]
     return rows
@@ -157,7 +191,7 @@ def measure_ros(
     seconds: float,
     rate: float,
     folder: Path,
-    executor: str,
+    run: Run,
 ) -> Row:
     """Publish the frames to an assistant in another process, and time its answers.
 
@@ -174,9 +208,10 @@ def measure_ros(
     from shelfhelp_ros.nodes.running import EXECUTOR_VARIABLE, ros
 
     os.environ.update(private_domain())
-    os.environ[EXECUTOR_VARIABLE] = executor
+    os.environ[EXECUTOR_VARIABLE] = run.executor
     command = assist_command("--catalogue", str(catalogue), "--target", target, "--speech", "text")
     command += ["--models", str(models)] if models else []
+    command += ["--config", str(run.configuration(folder))] if run.threads else []
     log = folder / "assistant.log"
     with running(command, log, together=True) as process, ros([]):
         probe = LatencyProbe(frames)

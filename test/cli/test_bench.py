@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from shelfhelp_ros.benchmark.figures import peak_memory_mb, processor_seconds
-from shelfhelp_ros.cli.bench import command
+from shelfhelp_ros.cli.bench import Run, command
 from shelfhelp_ros.inference import cuda
+from shelfhelp_ros.resources import config_folder
 
 
 def test_without_a_gpu_one_line_says_what_is_missing() -> None:
@@ -35,3 +38,14 @@ def test_processor_time_is_what_was_computed() -> None:
     assert worked == pytest.approx(time.process_time() - own, abs=0.05)
     assert processor_seconds(2**22 + 1) != processor_seconds(2**22 + 1)
     assert 1 < peak_memory_mb(os.getpid()) < 1e5
+
+
+def test_a_run_with_other_threads_changes_nothing_else(tmp_path: Path) -> None:
+    """What was chosen stands in the table, and only the networks' threads differ from the configuration of users."""
+    run = Run(threads=3)
+    assert (run.named(), Run("events").named()) == ({"threads": 3}, {"executor": "events"})
+    own = yaml.safe_load((config_folder() / "assist.yaml").read_text(encoding="utf-8"))
+    written = yaml.safe_load(run.configuration(tmp_path).read_text(encoding="utf-8"))
+    assert own["/**/perception"]["ros__parameters"]["threads"] == 0
+    own["/**/perception"]["ros__parameters"]["threads"] = 3
+    assert written == own
