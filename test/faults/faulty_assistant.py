@@ -146,6 +146,10 @@ class Assistant:
         assert self.graph.crew.wait(0) is None, "a node ended"
         for instruction, at_ns in self.said:
             if is_direction(instruction):
+                holds_ns = from_time(instruction.valid_until) - from_time(instruction.header.stamp)
+                assert holds_ns <= FRESH_NS, (
+                    f"{instruction.text} may be begun {holds_ns / 1e6:.0f} ms after its picture"
+                )
                 assert at_ns - from_time(instruction.header.stamp) < FRESH_NS + BUSY_NS, instruction.text
 
     @property

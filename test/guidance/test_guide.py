@@ -797,6 +797,15 @@ def test_a_missing_picture_is_said_once_and_mends_itself(driver):
     assert driver.texts[-1] == "About a foot to the right."
 
 
+def test_a_lost_camera_is_told_within_half_a_second(driver):
+    """From the stamp of the last picture, by the guide's own clock: the age of a picture, the wait, and one tick."""
+    driver.watch(3.0, at=AT, hand=(-0.2, 0.05, 0.3))
+    last_picture_ns = driver.now_ns - 60_000_000
+    while driver.texts[-1] != "Hold still, I lost the camera.":
+        driver.wait(0.05)
+        assert driver.now_ns - last_picture_ns <= 500_000_000
+
+
 def test_a_camera_that_comes_and_goes_is_not_a_refrain(driver):
     """The notice is not repeated at every gap."""
     for _ in range(8):
