@@ -6,6 +6,7 @@ and letterbox, normalisation, the network and non-maximum suppression follow eac
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -168,6 +169,7 @@ class TensorRtSession:
 class Runner:
     """Engines and the lanes through them, one for each combination of shapes; the last used ones stay.
 
+    Threads take turns, one run at a time: a lane has one set of buffers, and may go to make room for another.
     ``make_lane`` makes a lane from stages, inputs and the names of the wanted outputs, as `tensorrt_engine.Lane` does.
     """
 
@@ -175,10 +177,12 @@ class Runner:
         self._model, self._card, self._engines, self._make_lane = model, card, engines, make_lane
         self._largest = 1 if card.detection is not None else BATCH_BUCKETS[-1]
         self._lanes: OrderedDict[tuple[object, ...], Any] = OrderedDict()
+        self._lock = threading.Lock()
 
     @property
     def unrecorded(self) -> tuple[str, ...]:
-        return tuple(lane.why_not_recorded for lane in self._lanes.values() if lane.why_not_recorded)
+        with self._lock:
+            return tuple(lane.why_not_recorded for lane in self._lanes.values() if lane.why_not_recorded)
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         wanted, network = self._engines.network.inputs, self._engines.network
@@ -214,13 +218,15 @@ class Runner:
         self, kind: tuple[str, ...], stages: list[Any], inputs: Mapping[str, np.ndarray], wanted: Sequence[str]
     ) -> dict[str, Tensor]:
         key = (*kind, *((name, value.shape) for name, value in sorted(inputs.items())))
-        lane = self._lanes.get(key)
-        if lane is None:
-            if len(self._lanes) >= LANES:
-                self._lanes.popitem(last=False)[1].free()
-            lane = self._lanes[key] = self._make_lane(stages, inputs, wanted)
-        self._lanes.move_to_end(key)
-        return {name: np.asarray(value, np.float32) for name, value in lane.run(inputs).items()}
+        with self._lock:
+            lane = self._lanes.get(key)
+            if lane is None:
+                if len(self._lanes) >= LANES:
+                    self._lanes.popitem(last=False)[1].free()
+                lane = self._lanes[key] = self._make_lane(stages, inputs, wanted)
+            self._lanes.move_to_end(key)
+            found = lane.run(inputs)
+        return {name: np.asarray(value, np.float32) for name, value in found.items()}
 
 
 def _stage(engine: Any, **renamed: str) -> Any:

@@ -5,7 +5,10 @@ Batches, the way of a picture through three networks, and which tensor goes wher
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -68,18 +71,36 @@ class OnnxLane:
         self.freed = True
 
 
+class LonelyLane(OnnxLane):
+    """Fails where two threads are in any lanes at once; runs long enough to be met."""
+
+    inside = threading.Lock()
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        assert self.inside.acquire(blocking=False), "two threads ran at once"
+        try:
+            time.sleep(0.001)
+            return super().run(inputs)
+        finally:
+            self.inside.release()
+
+    def free(self) -> None:
+        assert not self.inside.locked(), "freed while another thread ran"
+        super().free()
+
+
 class OnnxRunner:
     """A session as TensorRtSession is one, but for the GPU."""
 
     backend, metadata_card = "onnx engines", None
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, lane: type[OnnxLane] = OnnxLane) -> None:
         OnnxLane.made = []
         self.card = load_card(model)
         network = OnnxEngine(model)
         see, suppress = (OnnxEngine(graph_folder() / f"{name}.onnx") for name in ("see", "suppress"))
         engines = Engines(see, network, suppress if self.card.detection else None, {})
-        runner = Runner(model, self.card, engines, OnnxLane)
+        runner = Runner(model, self.card, engines, lane)
         self.input_names, self.output_names = network.inputs, network.outputs
         self.run, self.see = runner.run, runner.see
 
@@ -114,6 +135,20 @@ def test_lanes_are_kept_and_the_oldest_makes_room(encoder: OnnxRunner) -> None:
             encoder.see(np.zeros((64, 64 + number, 3), np.uint8), [View.of(card, 0, 0, 40, 40)])
     assert len(OnnxLane.made) == LANES + 3
     assert [lane.freed for lane in OnnxLane.made] == [True] * 3 + [False] * LANES
+
+
+def test_threads_take_turns(tiny_models: Path) -> None:
+    """Frames, catalogue photos and products still without a vector are embedded by three threads with one session."""
+    encoder = OnnxRunner(tiny_models / "encoder.onnx", LonelyLane)
+    view = View.of(encoder.card.input, 0, 0, 40, 40)
+    pictures = [np.full((64, 64 + number, 3), number, np.uint8) for number in range(2 * LANES)]
+
+    def work(thread: int) -> list[np.ndarray]:
+        return [encoder.see(picture, [view])["embeddings"] for picture in pictures[thread:] + pictures[:thread]]
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(work, range(2))
+    np.testing.assert_array_equal(first, second[-1:] + second[:-1])
 
 
 @pytest.mark.parametrize("count", [1, 7, 20])
