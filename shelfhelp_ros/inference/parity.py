@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,13 +12,18 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import iou
 from shelfhelp_ros.inference.card import DetectionCard, ModelCard
 from shelfhelp_ros.inference.preprocessing import fit, letterbox_for, to_tensor
-from shelfhelp_ros.inference.session import Tensor
+from shelfhelp_ros.inference.session import OnnxSession, Tensor
 from shelfhelp_ros.sightings import ImageArray
 
 Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 # Least agreement by precision. Eight bits are rounded in places that differ between ONNX Runtime and TensorRT.
 LEAST = {"fp32": 0.999, "fp16": 0.999, "int8": 0.99}
 PICTURES = 8
+
+
+def reference(model: Path, precision: str) -> OnnxSession:
+    """What an engine of that precision is held against: a right engine in eight bits does not saturate."""
+    return OnnxSession(model, exact=precision == "int8")
 
 
 def check_parity(card: ModelCard, precision: str, reference: Run, engine: Run) -> float:

@@ -22,7 +22,7 @@ from shelfhelp_ros.inference.cuda import Device
 from shelfhelp_ros.inference.engine_cache import Engine, EngineCache, Loaded, Product
 from shelfhelp_ros.inference.engine_recipe import BATCH_BUCKETS, Gpu, Profile, Recipe, precision_of, profiles_for
 from shelfhelp_ros.inference.graphs import graph_folder
-from shelfhelp_ros.inference.parity import check_parity
+from shelfhelp_ros.inference.parity import check_parity, reference
 from shelfhelp_ros.inference.preprocessing import letterbox_for, views_tensor
 from shelfhelp_ros.inference.progress import tell
 from shelfhelp_ros.inference.session import OnnxSession, Tensor
@@ -117,7 +117,7 @@ class TensorRtSession:
         def parity(content: bytes, recipe: Recipe) -> float:
             alone = Engines(None, load(content, recipe), None, {})
             run = Runner(model, self._card, alone, Lane).run
-            return check_parity(self._card, recipe.precision, OnnxSession(model).run, run)
+            return check_parity(self._card, recipe.precision, reference(model, recipe.precision).run, run)
 
         engines = get_engines(model, self._card, self._device.gpu, cache or EngineCache(), load, parity)
         self._notes = engines.notes

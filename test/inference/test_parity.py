@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnxruntime import GraphOptimizationLevel
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.card import load_card
-from shelfhelp_ros.inference.parity import LEAST, agreement, check_parity, trial_inputs
+from shelfhelp_ros.inference.parity import LEAST, agreement, check_parity, reference, trial_inputs
 from shelfhelp_ros.inference.session import open_session
 
 
@@ -80,3 +81,11 @@ def test_ranks_may_swap(detector):
     expected = run({card.input.name: trial_inputs(card)[0]})
     turned = {name: value[:, ::-1] for name, value in expected.items()}
     assert agreement(card, expected, turned) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_eight_bits_are_held_against_what_is_written(tiny_models, precision):
+    """The processor's own instructions for eight bits saturate without VNNI: a right engine would be refused."""
+    options = reference(tiny_models / "encoder.onnx", precision)._loaded.get_session_options()
+    exact = options.graph_optimization_level == GraphOptimizationLevel.ORT_ENABLE_BASIC
+    assert exact == (precision == "int8")
