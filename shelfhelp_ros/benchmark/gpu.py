@@ -29,7 +29,7 @@ def measure_gpu(models: Path | None, folder: Path, size: tuple[int, int], produc
     """One row for each runner and stage: p50 and p95 in milliseconds of a frame of that size with so many crops.
 
     A stage is everything from the picture to boxes or vectors. Raises ShelfHelpError without a usable GPU; a runner
-    that is not installed has a row that says so.
+    that is not installed, or that does not run the networks, has a row that says so.
     """
     if missing := cuda.obstacle():
         raise ShelfHelpError(f"`bench --gpu` measures on an NVIDIA GPU, and {missing}; leave out --gpu")
@@ -42,9 +42,16 @@ def measure_gpu(models: Path | None, folder: Path, size: tuple[int, int], produc
 
 
 def measure_backend(models: Path | None, backend: str, image: ImageArray, boxes: np.ndarray) -> list[Row]:
-    """The rows of one of our backends."""
+    """The rows of one of our backends: a row a stage, or one that says why there are none."""
     if missing := KINDS[backend].obstacle():
         return [_missing(backend, missing)]
+    try:
+        return _measure_stages(models, backend, image, boxes)
+    except ShelfHelpError as error:
+        return [_missing(backend, str(error))]
+
+
+def _measure_stages(models: Path | None, backend: str, image: ImageArray, boxes: np.ndarray) -> list[Row]:
     detector, encoder = Detector.load(models, backend), Encoder.load(models, backend)
     stages: dict[str, Callable[[], object]] = {
         "detect": lambda: detector.detect(image),

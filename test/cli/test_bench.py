@@ -7,13 +7,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
 
+from shelfhelp_ros.benchmark import gpu
 from shelfhelp_ros.benchmark.figures import peak_memory_mb, processor_seconds
 from shelfhelp_ros.cli.bench import Run, command
+from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference import cuda
+from shelfhelp_ros.inference.session import KINDS, Kind, Session
 from shelfhelp_ros.resources import config_folder
 
 
@@ -25,6 +29,23 @@ def test_without_a_gpu_one_line_says_what_is_missing() -> None:
     pytest.importorskip("mujoco", reason="MuJoCo renders the shelf")
     answer = CliRunner().invoke(command, ["--gpu"])
     assert str(answer.exception) == f"`bench --gpu` measures on an NVIDIA GPU, and {missing}; leave out --gpu"
+
+
+def test_a_backend_that_does_not_run_has_a_row_that_says_so(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It costs its own figures, not the table."""
+
+    def refuse(model: Path, threads: int | None) -> Session:
+        raise ShelfHelpError("does not know this GPU")
+
+    monkeypatch.setitem(KINDS, "tensorrt", Kind(lambda: "", refuse))
+    monkeypatch.setattr(gpu, "ROUNDS", 3)
+    image, boxes = np.zeros((64, 64, 3), np.uint8), np.array([[0, 0, 32, 32]], np.float32)
+    refused, *measured = (
+        row for kind in ("tensorrt", "cpu") for row in gpu.measure_backend(tiny_models, kind, image, boxes)
+    )
+    assert (refused["runner"], refused["p50 ms"], refused["remark"]) == ("tensorrt", "", "does not know this GPU")
+    assert [(row["runner"], row["stage"]) for row in measured] == [("cpu", "detect"), ("cpu", "embed 1")]
+    assert all(float(str(row["p50 ms"])) > 0 for row in measured)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells it in /proc")
