@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, SupportsInt, cast
+from typing import Any, SupportsInt, TypeVar, cast
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.engine_recipe import Recipe
-from shelfhelp_ros.inference.progress import tell
+from shelfhelp_ros.inference.progress import listening, tell
 from shelfhelp_ros.inference.tensorrt_library import trt
 
 # Builders report thousands of steps; a line in this many seconds is enough.
 TELL_EVERY = 5.0
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,16 @@ class Complaints(trt.ILogger):
 
 
 class Steps(trt.IProgressMonitor):
-    """Tells how far a build is: its outermost phase, by steps done."""
+    """Tells how far a build is: its outermost phase, by steps done. Whoever listens when it is made is told.
+
+    TensorRT calls it from threads of its own, where nobody listens. Once ``cancelled`` the build ends at its next step.
+    """
 
     def __init__(self, name: str) -> None:
         trt.IProgressMonitor.__init__(self)
         self._name = name
+        self._tell = listening()
+        self.cancelled = False
         self._totals: dict[str, int] = {}
         self._told = time.monotonic()
 
@@ -61,8 +69,8 @@ class Steps(trt.IProgressMonitor):
         if time.monotonic() - self._told >= TELL_EVERY:
             self._told = time.monotonic()
             total = self._totals.get(phase_name, 0)
-            tell(f"building the engine of {self._name}: {phase_name}, {int(step) + 1} of {total}")
-        return True
+            self._tell(f"building the engine of {self._name}: {phase_name}, {int(step) + 1} of {total}")
+        return not self.cancelled
 
     def phase_finish(self, phase_name: str) -> None:
         self._totals.pop(phase_name, None)
@@ -85,18 +93,29 @@ def build(recipe: Recipe, timing_cache: bytes = b"") -> Built:
         reason = parser.get_error(0).desc() if parser.num_errors else log.last()
         raise ShelfHelpError(f"TensorRT cannot read {recipe.model} ({_short(reason)}); export the model again")
     config = builder.create_builder_config()
-    config.progress_monitor = Steps(recipe.name)
+    config.progress_monitor = steps = Steps(recipe.name)
     _add_profiles(builder, config, recipe)
     _aim_at(config, recipe)
     timing = config.create_timing_cache(timing_cache) if _has_timing_cache(recipe) else None
     if timing is not None:
         config.set_timing_cache(timing, False)
-    serialised = builder.build_serialized_network(network, config)
+    serialised = _cancellable(lambda: builder.build_serialized_network(network, config), steps)
     if serialised is None:
         raise ShelfHelpError(f"TensorRT cannot build the engine of {recipe.model} ({_short(log.last())})")
     seconds = time.monotonic() - began
     tell(f"built the engine of {recipe.name} in {seconds:.0f} s")
     return Built(_bytes(serialised), _bytes(timing.serialize()) if timing is not None else b"", seconds)
+
+
+def _cancellable(work: Callable[[], Result], steps: Steps) -> Result:
+    """What ``work`` returns, done in a thread of its own: TensorRT swallows a Ctrl-C in the thread that it works in."""
+    with ThreadPoolExecutor(1, "engine") as beside:
+        building = beside.submit(work)
+        try:
+            return building.result()
+        except BaseException:
+            steps.cancelled = True
+            raise
 
 
 def _bytes(memory: trt.IHostMemory) -> bytes:

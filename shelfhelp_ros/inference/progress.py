@@ -23,7 +23,16 @@ def told_to(listener: Callable[[str], None]) -> Iterator[None]:
 
 def tell(line: str) -> None:
     """One line about how far the work is."""
-    _LOG.info(line)
+    listening()(line)
+
+
+def listening() -> Callable[[str], None]:
+    """What `tell` does in this thread now, for threads that work for it: who listens is not known there."""
     listener = _listener.get()
-    if listener is not None:
-        listener(line)
+
+    def tell_it(line: str) -> None:
+        _LOG.info(line)
+        if listener is not None:
+            listener(line)
+
+    return tell_it

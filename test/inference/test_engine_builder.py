@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,47 @@ def test_a_corrupt_engine_is_built_again(models: Path, tmp_path: Path) -> None:
         without_device(models / "encoder.onnx", cache)
     assert [line for line in said if "built again: it is damaged" in line]
     assert path.read_bytes() != bytes(content)
+
+
+def test_progress_is_told_from_any_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT reports its steps from threads of its own; on a Jetson nothing else is heard for minutes."""
+    monkeypatch.setattr(engine_builder, "TELL_EVERY", 0)
+    said: list[str] = []
+    with told_to(said.append):
+        steps = engine_builder.Steps("encoder")
+        steps.phase_start("timing", None, 4)
+        with ThreadPoolExecutor(1) as elsewhere:
+            assert elsewhere.submit(steps.step_complete, "timing", 2).result()
+    assert said == ["building the engine of encoder: timing, 3 of 4"]
+
+
+def test_a_build_ends_soon_after_a_ctrl_c(models: Path, tmp_path: Path) -> None:
+    """Not minutes later, when it is done; and what was half built is not kept."""
+    program = """
+import os, signal, sys, time
+from pathlib import Path
+from shelfhelp_ros.inference import engine_builder
+from shelfhelp_ros.inference.card import load_card
+from shelfhelp_ros.inference.engine_cache import EngineCache
+from shelfhelp_ros.inference.engine_recipe import Gpu
+from shelfhelp_ros.inference.tensorrt_session import get_engines
+model, folder = map(Path, sys.argv[1:])
+steps = []
+class Interrupted(engine_builder.Steps):
+    def step_complete(self, phase_name, step):
+        steps.append(step)
+        if len(steps) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+        return super().step_complete(phase_name, step)
+engine_builder.Steps = Interrupted
+try:
+    get_engines(model, load_card(model), Gpu("a GPU elsewhere", (8, 6)), EngineCache(folder), bytes, bytes)
+except KeyboardInterrupt:
+    print("interrupted after", len(steps), "steps")
+"""
+    assert run(program, models / "encoder.onnx", tmp_path) == "interrupted after 1 steps"
+    assert not EngineCache(tmp_path).list()
 
 
 def test_precision_is_what_the_types_in_the_file_say(tmp_path: Path) -> None:
