@@ -89,7 +89,7 @@ class EngineCache:
             return found
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_suffix(".lock"), timeout=LOCK_SECONDS):
+            with _locked(path):
                 # Another process may have built it while this one waited.
                 if (found := self._usable(path, facts, load)) is not None:
                     return found
@@ -175,6 +175,21 @@ class EngineCache:
 
 # Timings hold for a GPU and a TensorRT, whatever network they were taken for.
 _TIMED = ("library", "compute_capability", "device")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody else builds the engine at ``path`` while the block runs. Raises Timeout where that takes too long."""
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        tell(f"waiting for another process that is building {path.name}")
+        lock.acquire(timeout=LOCK_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _parse(path: Path) -> dict[str, Any] | None:

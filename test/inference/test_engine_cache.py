@@ -8,11 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from tiny_models import detector_card, encoder_card
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.inference import engine_cache
 from shelfhelp_ros.inference.engine_cache import FOLDER_VARIABLE, KEPT, EngineCache, Product, default_engine_folder
 from shelfhelp_ros.inference.engine_recipe import BATCH_BUCKETS, Gpu, Profile, Recipe, profiles_for, recipe_key
+from shelfhelp_ros.inference.progress import told_to
 
 GPU = Gpu("Orin", (8, 7))
 
@@ -110,6 +113,34 @@ def test_a_build_that_fails_leaves_nothing(cache: EngineCache, recipe: Recipe) -
         cache.get(recipe, refuse, bytes)
     assert cache.list() == []
     assert not list(cache.folder.glob("*.engine"))
+
+
+def test_who_waits_for_another_process_says_so(cache: EngineCache, recipe: Recipe) -> None:
+    """Once, and then takes what the other one built, or builds; not an hour of silence."""
+    path = cache.get(recipe, Works(), bytes)[0].path
+    cache.clear()
+    other = FileLock(path.with_suffix(".lock"))
+    other.acquire()
+    said: list[str] = []
+
+    def listen(line: str) -> None:
+        said.append(line)
+        other.release()
+
+    with told_to(listen):
+        assert cache.get(recipe, Works(), bytes)[1] == b"an engine"
+    assert said == [f"waiting for another process that is building {path.name}"]
+
+
+def test_who_waited_for_too_long_is_told_what_to_end(
+    cache: EngineCache, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that got stuck is named by what it builds."""
+    monkeypatch.setattr(engine_cache, "LOCK_SECONDS", 0.1)
+    path = cache.get(recipe, Works(), bytes)[0].path
+    cache.clear()
+    with FileLock(path.with_suffix(".lock")), pytest.raises(ShelfHelpError, match=rf"{path.name} for .*end it"):
+        cache.get(recipe, Works(), bytes)
 
 
 def test_timings_are_handed_to_the_next_build_on_the_same_gpu(cache: EngineCache, recipe: Recipe) -> None:
