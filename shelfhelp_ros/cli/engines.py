@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -108,7 +108,7 @@ def parse_capability(text: str) -> tuple[int, int]:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @folder_option
 def list_engines(as_json: bool, engines: Path | None) -> None:
-    """List the engines that are there."""
+    """List the engines that are there, and those that were refused because they do not compute what they should."""
     from shelfhelp_ros.inference.engine_cache import EngineCache
 
     cache = EngineCache(engines)
@@ -117,17 +117,21 @@ def list_engines(as_json: bool, engines: Path | None) -> None:
         if as_json:
             print_json({"name": engine.name, **_facts(engine), "parity": engine.notes.get("parity")})
         else:
-            facts = _facts(engine)
-            size = f"{engine.bytes / 1e6:.1f} MB"
-            click.echo("\t".join([engine.name, size, *(str(facts[key]) for key in ("precision", "device", "library"))]))
-    if not found:
+            click.echo("\t".join([engine.name, f"{engine.bytes / 1e6:.1f} MB", *_columns(engine.facts)]))
+    refused = cache.refusals()
+    for refusal in refused:
+        if as_json:
+            print_json({"name": refusal.name, **_known(refusal.facts), "refused": refusal.reason})
+        else:
+            click.echo("\t".join([refusal.name, "refused", *_columns(refusal.facts), refusal.reason]))
+    if not found and not refused:
         click.echo(f"no engines in {cache.folder}", err=True)
 
 
 @command.command(name="clear")
 @folder_option
 def clear(engines: Path | None) -> None:
-    """Remove every engine; they are built again when they are needed."""
+    """Remove every engine; they are built again when they are needed, and those that were refused are tried again."""
     from shelfhelp_ros.inference.engine_cache import EngineCache
 
     cache = EngineCache(engines)
@@ -136,5 +140,12 @@ def clear(engines: Path | None) -> None:
 
 
 def _facts(engine: Engine) -> dict[str, object]:
-    known = ("precision", "device", "compute_capability", "library")
-    return {**{key: engine.facts[key] for key in known}, "built": engine.built_at, "file": str(engine.path)}
+    return {**_known(engine.facts), "built": engine.built_at, "file": str(engine.path)}
+
+
+def _known(facts: dict[str, Any]) -> dict[str, object]:
+    return {key: facts[key] for key in ("precision", "device", "compute_capability", "library")}
+
+
+def _columns(facts: dict[str, Any]) -> list[str]:
+    return [str(facts[key]) for key in ("precision", "device", "library")]

@@ -1,7 +1,8 @@
 """Engines on disk: found by what they are made of, checked before use, built once however many processes ask.
 
 An engine is two files: ``NAME-KEY.engine``, and ``NAME-KEY.json`` that says what it is. The second is written last, and
-holds the first one's SHA-256: an engine that was cut off or damaged is built again by whoever finds it so.
+holds the first one's SHA-256: an engine that was cut off or damaged is built again by whoever finds it so. Of an engine
+that was refused for its numbers there is only ``NAME-KEY.refused``: no start builds it to refuse it again.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +49,24 @@ class Engine:
         return self.path.stat().st_size
 
 
+class RefusedError(ShelfHelpError):
+    """An engine was built, and does not compute what it should; to build the same again would not help."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What is remembered of an engine that was refused."""
+
+    path: Path
+    facts: dict[str, Any]
+    reason: str
+    refused_at: str
+
+    @property
+    def name(self) -> str:
+        return str(self.facts["name"])
+
+
 @dataclass(frozen=True)
 class Product:
     """What a builder hands to the cache."""
@@ -81,7 +100,8 @@ class EngineCache:
         """The engine of a recipe, and what ``load`` makes of its bytes.
 
         It is built only when it is not there, is damaged, or ``load`` raises ShelfHelpError. Raises ShelfHelpError when
-        the folder cannot be written, a new engine does not load either, and what ``build`` raises.
+        the folder cannot be written, a new engine does not load either, and what ``build`` raises: a RefusedError also
+        from then on, without building.
         """
         facts = {"name": recipe.name, **recipe.facts()}
         path = self.folder / f"{recipe.name}-{recipe_key(facts)[:32]}.engine"
@@ -93,8 +113,9 @@ class EngineCache:
                 # Another process may have built it while this one waited.
                 if (found := self._usable(path, facts, load)) is not None:
                     return found
+                _raise_if_refused(path)
                 timing = self.folder / f"timing-{recipe_key({k: facts[k] for k in _TIMED})[:16]}.cache"
-                product = build(_read(timing))
+                product = _build(path, facts, build, _read(timing))
                 loaded = load(product.engine)
                 self._write(path, facts, product, timing)
         except Timeout as error:
@@ -114,6 +135,11 @@ class EngineCache:
         entries = [self._read_entry(path) for path in self._entries()]
         return sorted(entries, key=lambda engine: (engine.name, -engine.path.stat().st_mtime))
 
+    def refusals(self) -> Sequence[Refusal]:
+        """Every engine that was refused, by name."""
+        found = (_parse_refusal(path) for path in sorted(self.folder.glob("*.refused")))
+        return [refusal for refusal in found if refusal is not None]
+
     def prune(self, name: str, kept: int = KEPT) -> int:
         """Remove the engines of a network beyond the ``kept`` last used ones; returns how many were removed."""
         old = [engine for engine in self.list() if engine.name == name][kept:]
@@ -122,9 +148,12 @@ class EngineCache:
         return len(old)
 
     def clear(self) -> int:
-        """Remove every engine and the timing caches, halves of engines too; returns how many engines there were."""
+        """Remove every engine, the timing caches, halves of engines and what is remembered of refused ones.
+
+        Returns how many engines there were.
+        """
         count = len(list(self.folder.glob("*.engine")))
-        for path in [*self.folder.glob("*.engine"), *self.folder.glob("*.json")]:
+        for path in (path for kind in ("engine", "json", "refused") for path in self.folder.glob(f"*.{kind}")):
             _remove(path.with_suffix(".engine"))
         for path in self.folder.glob("timing-*.cache"):
             path.unlink(missing_ok=True)
@@ -158,11 +187,11 @@ class EngineCache:
         described = {
             "facts": facts,
             "notes": product.notes,
-            "built_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "built_at": _now(),
             "engine_sha256": hashlib.sha256(product.engine).hexdigest(),
         }
         _write_whole(path, product.engine)
-        _write_whole(path.with_suffix(".json"), (json.dumps(described, indent=2) + "\n").encode())
+        _write_json(path.with_suffix(".json"), described)
         if product.timing_cache:
             _write_whole(timing, product.timing_cache)
 
@@ -175,6 +204,33 @@ class EngineCache:
 
 # Timings hold for a GPU and a TensorRT, whatever network they were taken for.
 _TIMED = ("library", "compute_capability", "device")
+
+
+def _build(path: Path, facts: dict[str, Any], build: Builder, timing_cache: bytes) -> Product:
+    """What ``build`` gives; a refusal is remembered beside where the engine would be."""
+    try:
+        return build(timing_cache)
+    except RefusedError as error:
+        _write_json(_refusal_path(path), {"facts": facts, "reason": str(error), "refused_at": _now()})
+        raise
+
+
+def _refusal_path(engine: Path) -> Path:
+    return engine.with_suffix(".refused")
+
+
+def _raise_if_refused(engine: Path) -> None:
+    if (refusal := _parse_refusal(_refusal_path(engine))) is not None:
+        raise RefusedError(f"{refusal.reason} (`shelfhelp engines clear` has it tried again)")
+
+
+def _parse_refusal(path: Path) -> Refusal | None:
+    """What is remembered of a refused engine; None when the file is missing or no such file."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        return Refusal(path, {**raw["facts"]}, str(raw["reason"]), str(raw["refused_at"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 @contextlib.contextmanager
@@ -223,6 +279,14 @@ def _write_whole(path: Path, content: bytes) -> None:
             raise
 
 
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    _write_whole(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
 def _touch(path: Path) -> None:
     """Note that an engine was used. In a folder that is read only nothing is pruned either."""
     with contextlib.suppress(OSError):
@@ -230,5 +294,5 @@ def _touch(path: Path) -> None:
 
 
 def _remove(engine: Path) -> None:
-    for path in (engine.with_suffix(".json"), engine, engine.with_suffix(".lock")):
+    for path in (engine.with_suffix(".json"), engine, _refusal_path(engine), engine.with_suffix(".lock")):
         path.unlink(missing_ok=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.geometry import iou
 from shelfhelp_ros.inference.card import DetectionCard, ModelCard
+from shelfhelp_ros.inference.engine_cache import RefusedError
 from shelfhelp_ros.inference.preprocessing import fit, letterbox_for, to_tensor
 from shelfhelp_ros.inference.session import OnnxSession, Tensor
 from shelfhelp_ros.sightings import ImageArray
@@ -27,7 +27,7 @@ def reference(model: Path, precision: str) -> OnnxSession:
 
 
 def check_parity(card: ModelCard, precision: str, reference: Run, engine: Run) -> float:
-    """The least agreement, 0..1, over drawn pictures. Raises ShelfHelpError below what the precision asks for.
+    """The least agreement, 0..1, over drawn pictures. Raises RefusedError below what the precision asks for.
 
     Of an encoder it is the cosine of vectors; of a detector the cosine of its ranked scores, and the mean IoU of the
     boxes it would report with their counterparts.
@@ -39,7 +39,7 @@ def check_parity(card: ModelCard, precision: str, reference: Run, engine: Run) -
     least = float(np.min(agreements))
     wanted = LEAST.get(precision, LEAST["fp16"])
     if not least >= wanted:  # also when it is not a number
-        raise ShelfHelpError(
+        raise RefusedError(
             f"the engine of {card.name} ({precision}) agrees with ONNX Runtime to {least:.5f} only, at least {wanted} "
             "is asked for: it is not used; export another precision (`shelfhelp-export precision`) or use cuda or cpu"
         )

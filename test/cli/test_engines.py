@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from shelfhelp_ros.cli.engines import command
 from shelfhelp_ros.inference import cuda, tensorrt_library
+from shelfhelp_ros.inference.engine_cache import EngineCache, Product, RefusedError
+from shelfhelp_ros.inference.engine_recipe import Gpu, Recipe
 
 
 def engines(*arguments: str) -> Result:
@@ -32,6 +34,23 @@ def test_build_list_and_clear(tiny_models: Path, tmp_path: Path) -> None:
     assert [json.loads(line) for line in engines("list", "--json", *folder).stdout.splitlines()] == facts
     assert engines("clear", *folder).stdout == f"removed 5 engines from {tmp_path / 'engines'}\n"
     assert engines("list", *folder).stderr == f"no engines in {tmp_path / 'engines'}\n"
+
+
+def test_refused_engines_are_listed_and_cleared(tmp_path: Path) -> None:
+    """With the reason, which is all that there is of them."""
+    (tmp_path / "encoder.onnx").write_bytes(b"a network")
+    recipe = Recipe(tmp_path / "encoder.onnx", Gpu("Orin", (8, 7)), "TensorRT 10.3.0", "fp16", ())
+
+    def refuse(timing_cache: bytes) -> Product:
+        raise RefusedError("agrees to 0.9 only")
+
+    with pytest.raises(RefusedError):
+        EngineCache(tmp_path).get(recipe, refuse, bytes)
+    folder = ["--engines", str(tmp_path)]
+    assert engines("list", *folder).stdout == "encoder\trefused\tfp16\tOrin\tTensorRT 10.3.0\tagrees to 0.9 only\n"
+    assert json.loads(engines("list", "--json", *folder).stdout)["refused"] == "agrees to 0.9 only"
+    engines("clear", *folder)
+    assert engines("list", *folder).stderr == f"no engines in {tmp_path}\n"
 
 
 def test_without_a_gpu_one_line_says_so(tmp_path: Path) -> None:

@@ -13,7 +13,14 @@ from tiny_models import detector_card, encoder_card
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference import engine_cache
-from shelfhelp_ros.inference.engine_cache import FOLDER_VARIABLE, KEPT, EngineCache, Product, default_engine_folder
+from shelfhelp_ros.inference.engine_cache import (
+    FOLDER_VARIABLE,
+    KEPT,
+    EngineCache,
+    Product,
+    RefusedError,
+    default_engine_folder,
+)
 from shelfhelp_ros.inference.engine_recipe import BATCH_BUCKETS, Gpu, Profile, Recipe, profiles_for, recipe_key
 from shelfhelp_ros.inference.progress import told_to
 
@@ -104,15 +111,47 @@ def test_an_engine_that_does_not_load_is_built_again(cache: EngineCache, recipe:
 
 
 def test_a_build_that_fails_leaves_nothing(cache: EngineCache, recipe: Recipe) -> None:
-    """An engine that was refused for its numbers is not found by the next one who looks."""
+    """Memory that was short is there another time: the next one who looks builds."""
 
-    def refuse(timing_cache: bytes) -> Product:
-        raise ShelfHelpError("agrees to 0.9 only")
+    def fail(timing_cache: bytes) -> Product:
+        raise ShelfHelpError("no memory left")
 
-    with pytest.raises(ShelfHelpError, match=r"0\.9 only"):
-        cache.get(recipe, refuse, bytes)
+    with pytest.raises(ShelfHelpError, match="no memory left"):
+        cache.get(recipe, fail, bytes)
     assert cache.list() == []
     assert not list(cache.folder.glob("*.engine"))
+    assert cache.get(recipe, Works(), bytes)[1] == b"an engine"
+
+
+def test_an_engine_that_was_refused_is_not_built_again(cache: EngineCache, recipe: Recipe) -> None:
+    """It would be refused again at every start. Another TensorRT's is built, and after a clear this one."""
+
+    def refuse(timing_cache: bytes) -> Product:
+        raise RefusedError("agrees to 0.9 only")
+
+    with pytest.raises(RefusedError, match=r"0\.9 only$"):
+        cache.get(recipe, refuse, bytes)
+    works = Works()
+    with pytest.raises(RefusedError, match=r"0\.9 only .*engines clear"):
+        cache.get(recipe, works, bytes)
+    assert (works.given, cache.list()) == ([], [])
+    (refusal,) = cache.refusals()
+    assert (refusal.name, refusal.facts["precision"], refusal.reason) == ("encoder", "fp16", "agrees to 0.9 only")
+    other = dataclasses.replace(recipe, library="TensorRT 11.0.0")
+    assert cache.get(other, works, bytes)[1] == b"an engine"
+    cache.clear()
+    assert not cache.refusals()
+    assert cache.get(recipe, works, bytes)[1] == b"an engine"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "null", '{"facts": 1, "reason": "", "refused_at": ""}'])
+def test_a_damaged_refusal_is_none(cache: EngineCache, recipe: Recipe, content: str) -> None:
+    """Then the engine is built again, as it was before anything was remembered."""
+    path = cache.get(recipe, Works(), bytes)[0].path
+    cache.clear()
+    path.with_suffix(".refused").write_text(content)
+    assert not cache.refusals()
+    assert cache.get(recipe, Works(), bytes)[1] == b"an engine"
 
 
 def test_who_waits_for_another_process_says_so(cache: EngineCache, recipe: Recipe) -> None:

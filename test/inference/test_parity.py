@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from onnxruntime import GraphOptimizationLevel
 
-from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.card import load_card
+from shelfhelp_ros.inference.engine_cache import RefusedError
 from shelfhelp_ros.inference.parity import LEAST, agreement, check_parity, reference, trial_inputs
 from shelfhelp_ros.inference.session import open_session
 
@@ -50,7 +50,7 @@ def test_noise_in_the_vectors(encoder, noise, refused):
         return {card.embedding.name: np.float32(vectors + noise * random)}
 
     if refused:
-        with pytest.raises(ShelfHelpError, match=r"at least 0\.999 is asked for"):
+        with pytest.raises(RefusedError, match=r"at least 0\.999 is asked for"):
             check_parity(card, "fp16", run, noisy)
     else:
         assert check_parity(card, "fp16", run, noisy) >= LEAST["fp16"]
@@ -71,7 +71,7 @@ def test_a_detector_that_is_wrong_is_refused(detector, broken):
             found[card.detection.scores][:] = 0 if broken == "empty" else np.nan
         return found
 
-    with pytest.raises(ShelfHelpError, match="it is not used"), np.errstate(invalid="ignore"):
+    with pytest.raises(RefusedError, match="it is not used"), np.errstate(invalid="ignore"):
         check_parity(card, "int8", run, wrong)
 
 
