@@ -11,6 +11,7 @@ import numpy as np
 from shelfhelp_ros.geometry import iou
 from shelfhelp_ros.inference.card import DetectionCard, ModelCard
 from shelfhelp_ros.inference.engine_cache import RefusedError
+from shelfhelp_ros.inference.engine_recipe import BATCH_BUCKETS
 from shelfhelp_ros.inference.preprocessing import fit, letterbox_for, to_tensor
 from shelfhelp_ros.inference.session import OnnxSession, Tensor
 from shelfhelp_ros.sightings import ImageArray
@@ -18,7 +19,6 @@ from shelfhelp_ros.sightings import ImageArray
 Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 # Least agreement by precision. Eight bits are rounded in places that differ between ONNX Runtime and TensorRT.
 LEAST = {"fp32": 0.999, "fp16": 0.999, "int8": 0.99}
-PICTURES = 8
 
 
 def reference(model: Path, precision: str) -> OnnxSession:
@@ -57,14 +57,19 @@ def agreement(card: ModelCard, expected: Mapping[str, Tensor], found: Mapping[st
 
 
 def trial_inputs(card: ModelCard) -> list[Tensor]:
-    """Input tensors of drawn pictures: shelves for a detector at each zoom, packs for an encoder."""
+    """Tensors of drawn pictures: shelves for a detector at each zoom, packs for an encoder in each of its batches.
+
+    Of each shape there are two, one after the other: the first run is queued, the second is that of the CUDA graph.
+    They differ, as a graph that did nothing would leave what the first run gave.
+    """
     rng = np.random.default_rng(7)
     if card.detection is None:
-        packs = [draw_trial(rng, 200, 140, 1) for _ in range(PICTURES)]
-        return [to_tensor(card.input, [fit(card.input, pack) for pack in packs])]
-    shelf = draw_trial(rng, 480, 640, 24)
+        packs = [fit(card.input, draw_trial(rng, 200, 140, 1)) for _ in range(BATCH_BUCKETS[-1])]
+        orders = [to_tensor(card.input, packs), to_tensor(card.input, packs[::-1])]
+        return [pictures[:count] for count in BATCH_BUCKETS for pictures in orders]
+    shelves = [draw_trial(rng, 480, 640, 24) for _ in range(2)]
     boxes = [letterbox_for(card.input, 640, 480, zoom) for zoom in card.detection.zooms]
-    return [to_tensor(card.input, [box.apply(shelf, card.input.pad_value)]) for box in boxes]
+    return [to_tensor(card.input, [box.apply(shelf, card.input.pad_value)]) for box in boxes for shelf in shelves]
 
 
 def draw_trial(rng: np.random.Generator, height: int, width: int, packs: int) -> ImageArray:

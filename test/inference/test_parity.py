@@ -10,6 +10,7 @@ from onnxruntime import GraphOptimizationLevel
 
 from shelfhelp_ros.inference.card import load_card
 from shelfhelp_ros.inference.engine_cache import RefusedError
+from shelfhelp_ros.inference.engine_recipe import BATCH_BUCKETS
 from shelfhelp_ros.inference.parity import LEAST, agreement, check_parity, reference, trial_inputs
 from shelfhelp_ros.inference.session import open_session
 
@@ -31,12 +32,13 @@ def test_a_network_agrees_with_itself(encoder, detector):
     assert check_parity(*encoder[:1], "fp16", encoder[1], encoder[1]) == pytest.approx(1, abs=1e-5)
     assert check_parity(*detector[:1], "fp16", detector[1], detector[1]) == pytest.approx(1, abs=1e-5)
     card, run = encoder
-    vectors = run({card.input.name: trial_inputs(card)[0]})[card.embedding.name]
+    vectors = run({card.input.name: trial_inputs(card)[-1]})[card.embedding.name]
     cosines = vectors @ vectors.T
     assert cosines[np.triu_indices(len(cosines), 1)].min() < 0.9
     card, run = detector
-    scores = run({card.input.name: trial_inputs(card)[0]})[card.detection.scores]
-    assert (scores >= card.detection.score_threshold).sum() >= 3
+    for tensor in trial_inputs(card)[:2]:
+        scores = run({card.input.name: tensor})[card.detection.scores]
+        assert (scores >= card.detection.score_threshold).sum() >= 3
 
 
 @pytest.mark.parametrize(("noise", "refused"), [(0.01, False), (1.0, True)])
@@ -54,6 +56,33 @@ def test_noise_in_the_vectors(encoder, noise, refused):
             check_parity(card, "fp16", run, noisy)
     else:
         assert check_parity(card, "fp16", run, noisy) >= LEAST["fp16"]
+
+
+@pytest.mark.parametrize("count", BATCH_BUCKETS)
+def test_each_batch_is_compared(encoder, count):
+    """Each has kernels of its own; one that is wrong is enough."""
+    card, run = encoder
+
+    def wrong_at_one(inputs):
+        (tensor,) = inputs.values()
+        return run({card.input.name: -tensor if len(tensor) == count else tensor})
+
+    with pytest.raises(RefusedError, match="it is not used"):
+        check_parity(card, "int8", run, wrong_at_one)
+
+
+@pytest.mark.parametrize("network", ["encoder", "detector"])
+def test_the_recorded_run_is_compared(request, network):
+    """A graph that leaves what the run before gave has not run at all."""
+    card, run = request.getfixturevalue(network)
+    before = {}
+
+    def stale(inputs):
+        shape = inputs[card.input.name].shape
+        return before.setdefault(shape, run(inputs))
+
+    with pytest.raises(RefusedError, match="it is not used"):
+        check_parity(card, "int8", run, stale)
 
 
 @pytest.mark.parametrize("broken", ["moved", "unsure", "empty", "not numbers"])
