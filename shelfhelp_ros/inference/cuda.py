@@ -89,13 +89,26 @@ class Device:
 
 
 class Buffer:
-    """Room for a tensor: device memory, and as much page-locked host memory, from which copies run without waiting."""
+    """Room for a tensor: device memory, and as much page-locked host memory, from which copies run without waiting.
 
-    def __init__(self, size: int) -> None:
+    A tensor that never leaves the device needs no ``host`` memory.
+    """
+
+    def __init__(self, size: int, host: bool = True) -> None:
         self.size = max(1, size)
         self.device = int(call("cuMemAlloc", self.size))
-        self._pinned = int(call("cuMemHostAlloc", self.size, 0))
-        self._bytes: Array = np.ctypeslib.as_array((ctypes.c_uint8 * self.size).from_address(self._pinned))
+        self._pinned = 0
+        self._bytes: Array = np.zeros(0, np.uint8)
+        if host:
+            self._lock_pages()
+
+    def _lock_pages(self) -> None:
+        try:
+            self._pinned = int(call("cuMemHostAlloc", self.size, 0))
+        except ShelfHelpError:
+            self.free()
+            raise
+        self._bytes = np.ctypeslib.as_array((ctypes.c_uint8 * self.size).from_address(self._pinned))
 
     def host(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         """The host memory as an array; it is overwritten by the next use."""
@@ -111,7 +124,8 @@ class Buffer:
     def free(self) -> None:
         self._bytes = np.zeros(0, np.uint8)
         call("cuMemFree", self.device)
-        call("cuMemFreeHost", self._pinned)
+        if self._pinned:
+            call("cuMemFreeHost", self._pinned)
 
 
 class Stream:

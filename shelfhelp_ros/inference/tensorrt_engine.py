@@ -115,10 +115,16 @@ class Lane:
         self._types: dict[str, npt.DTypeLike] = {name: value.dtype for name, value in inputs.items()}
         self._given, self._wanted = tuple(inputs), tuple(wanted)
         self._buffers: dict[str, Buffer] = {}
-        self._contexts = [self._prepare(stage) for stage in stages]
+        self._contexts: list[trt.IExecutionContext] = []
         self._graph: Graph | None = None
         self._runs = 0
         self.why_not_recorded = ""
+        try:
+            for stage in stages:
+                self._contexts.append(self._prepare(stage))
+        except BaseException:
+            self.free()
+            raise
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """The wanted outputs by name, as copies."""
@@ -156,7 +162,7 @@ class Lane:
             self._types[name] = stage.engine.dtype(tensor)
         for tensor, name in {**stage.inputs, **stage.outputs}.items():
             if name not in self._buffers:
-                self._buffers[name] = Buffer(self._bytes(name))
+                self._buffers[name] = Buffer(self._bytes(name), host=name in self._given + self._wanted)
             context.set_tensor_address(tensor, self._buffers[name].device)
         return context
 

@@ -116,8 +116,11 @@ class TensorRtSession:
 
         def parity(content: bytes, recipe: Recipe) -> float:
             alone = Engines(None, load(content, recipe), None, {})
-            run = Runner(model, self._card, alone, Lane).run
-            return check_parity(self._card, recipe.precision, reference(model, recipe.precision).run, run)
+            runner = Runner(model, self._card, alone, Lane)
+            try:
+                return check_parity(self._card, recipe.precision, reference(model, recipe.precision).run, runner.run)
+            finally:
+                runner.free()
 
         engines = get_engines(model, self._card, self._device.gpu, cache or EngineCache(), load, parity)
         self._notes = engines.notes
@@ -213,6 +216,12 @@ class Runner:
             self._largest,
         )
         return {name: found[source] for name, source in wanted.items()}
+
+    def free(self) -> None:
+        """Give the memory of every lane back."""
+        with self._lock:
+            while self._lanes:
+                self._lanes.popitem()[1].free()
 
     def _go(
         self, kind: tuple[str, ...], stages: list[Any], inputs: Mapping[str, np.ndarray], wanted: Sequence[str]

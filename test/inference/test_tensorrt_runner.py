@@ -102,7 +102,7 @@ class OnnxRunner:
         engines = Engines(see, network, suppress if self.card.detection else None, {})
         runner = Runner(model, self.card, engines, lane)
         self.input_names, self.output_names = network.inputs, network.outputs
-        self.run, self.see = runner.run, runner.see
+        self.run, self.see, self.free = runner.run, runner.see, runner.free
 
 
 @pytest.fixture
@@ -135,6 +135,15 @@ def test_lanes_are_kept_and_the_oldest_makes_room(encoder: OnnxRunner) -> None:
             encoder.see(np.zeros((64, 64 + number, 3), np.uint8), [View.of(card, 0, 0, 40, 40)])
     assert len(OnnxLane.made) == LANES + 3
     assert [lane.freed for lane in OnnxLane.made] == [True] * 3 + [False] * LANES
+
+
+def test_lanes_are_given_back(encoder: OnnxRunner) -> None:
+    """What an engine was tried with leaves no memory behind; whoever runs again has new lanes."""
+    for count in (1, 2, 1):
+        encoder.run({"crops": np.zeros((count, 3, 64, 64), np.float32)})
+    encoder.free()
+    assert [lane.freed for lane in OnnxLane.made] == [True, True]
+    encoder.run({"crops": np.zeros((1, 3, 64, 64), np.float32)})
 
 
 def test_threads_take_turns(tiny_models: Path) -> None:
