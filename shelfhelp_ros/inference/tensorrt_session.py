@@ -148,7 +148,7 @@ class TensorRtSession:
 
     @property
     def unrecorded(self) -> tuple[str, ...]:
-        """Why runs are not replayed as CUDA graphs, for each lane where they are not."""
+        """Why some runs are not replayed as CUDA graphs, each reason once; empty where all are."""
         return self._runner.unrecorded
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -181,11 +181,7 @@ class Runner:
         self._largest = 1 if card.detection is not None else BATCH_BUCKETS[-1]
         self._lanes: OrderedDict[tuple[object, ...], Any] = OrderedDict()
         self._lock = threading.Lock()
-
-    @property
-    def unrecorded(self) -> tuple[str, ...]:
-        with self._lock:
-            return tuple(lane.why_not_recorded for lane in self._lanes.values() if lane.why_not_recorded)
+        self.unrecorded: tuple[str, ...] = ()
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         wanted, network = self._engines.network.inputs, self._engines.network
@@ -235,6 +231,8 @@ class Runner:
                 lane = self._lanes[key] = self._make_lane(stages, inputs, wanted)
             self._lanes.move_to_end(key)
             found = lane.run(inputs)
+            if lane.why_not_recorded not in ("", *self.unrecorded):
+                self.unrecorded += (lane.why_not_recorded,)
         return {name: np.asarray(value, np.float32) for name, value in found.items()}
 
 

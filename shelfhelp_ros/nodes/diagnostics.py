@@ -38,6 +38,9 @@ def diagnostics(node: PerceptionNode, pipeline: Pipeline, interval: Interval) ->
         "frames with depth": str(interval.with_depth),
         "frames with camera_info": str(interval.with_calibration),
     }
+    sessions = pipeline.detector.session, pipeline.encoder.session
+    if unrecorded := {reason for session in sessions for reason in getattr(session, "unrecorded", ())}:
+        values["runs without a CUDA graph"] = "; ".join(sorted(unrecorded))
     if interval.ages:
         values["age at publish, ms (median)"] = f"{np.median(interval.ages):.1f}"
         values["age at publish, ms (largest)"] = f"{max(interval.ages):.1f}"

@@ -102,7 +102,7 @@ class OnnxRunner:
         engines = Engines(see, network, suppress if self.card.detection else None, {})
         runner = Runner(model, self.card, engines, lane)
         self.input_names, self.output_names = network.inputs, network.outputs
-        self.run, self.see, self.free = runner.run, runner.see, runner.free
+        self.run, self.see, self.free, self.runner = runner.run, runner.see, runner.free, runner
 
 
 @pytest.fixture
@@ -144,6 +144,14 @@ def test_lanes_are_given_back(encoder: OnnxRunner) -> None:
     encoder.free()
     assert [lane.freed for lane in OnnxLane.made] == [True, True]
     encoder.run({"crops": np.zeros((1, 3, 64, 64), np.float32)})
+
+
+def test_why_runs_are_not_recorded_is_kept(encoder: OnnxRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reason once, however many shapes it holds for."""
+    for count, reason in ((1, ""), (2, "an old driver"), (4, "an old driver"), (8, "a loop")):
+        monkeypatch.setattr(OnnxLane, "why_not_recorded", reason)
+        encoder.run({"crops": np.zeros((count, 3, 64, 64), np.float32)})
+    assert encoder.runner.unrecorded == ("an old driver", "a loop")
 
 
 def test_threads_take_turns(tiny_models: Path) -> None:

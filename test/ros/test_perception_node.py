@@ -361,6 +361,19 @@ def test_bad_frames_are_counted_and_told_and_the_next_good_one_works(graph: Grap
     assert float(fine["detector run, ms"]) > 0
     assert int(fine["frames dropped for newer ones"]) >= 0
     assert float(fine["age at publish, ms (median)"]) > 0
+    assert "runs without a CUDA graph" not in fine
+
+
+def test_diagnostics_tell_why_runs_are_not_replayed(graph: Graph, tiny_models: Path) -> None:
+    """A GPU that is slower than it could be says why, once, also where both networks have the same reason."""
+    node = graph.perception(tiny_models)
+    told = graph.listen(DiagnosticArray, "/diagnostics", RESULT)
+    assert node.pipeline is not None
+    for network in (node.pipeline.detector, node.pipeline.encoder):
+        network.session.unrecorded = ("an old driver",)  # type: ignore[attr-defined]
+    told.wait_for(
+        lambda m: ("runs without a CUDA graph", "an old driver") in [(e.key, e.value) for e in m.status[0].values]
+    )
 
 
 def test_a_depth_image_that_is_not_aligned_is_told_and_left_out(graph: Graph, tiny_models: Path) -> None:
