@@ -51,18 +51,19 @@ def _read(folder: Path) -> Iterator[RosProgram]:
 def strangers(programs: Sequence[RosProgram], middleware: str, domain: int) -> tuple[str, str]:
     """What keeps this shell from hearing ``programs``, and the line that mends it; two empty texts when nothing does.
 
-    Whoever shares the domain and the middleware is heard, and then the others may be meant to be apart.
+    Where others share the domain and the middleware, those that do not may be meant to be apart: that is said.
     """
-    if any(program.domain == domain and program.middleware == middleware for program in programs):
-        others = [program for program in programs if program.domain == domain and program.middleware != middleware]
-    else:
-        others = list(programs)
     texts, mends = [], []
-    for program in others:
+    for program in programs:
+        apart, variables = [], []
         if program.domain != domain:
-            texts.append(f"{program.pid} ({program.name}) is in domain {program.domain}, this shell in {domain}")
-            mends.append(f"export ROS_DOMAIN_ID={program.domain}")
-        else:
-            texts.append(f"{program.pid} ({program.name}) speaks {program.middleware}, this shell {middleware}")
-            mends.append(f"export RMW_IMPLEMENTATION={program.middleware}")
-    return "; ".join(texts[:5]), " or ".join(dict.fromkeys(mends))
+            apart.append(f"is in domain {program.domain}, this shell in {domain}")
+            variables.append(f"ROS_DOMAIN_ID={program.domain}")
+        if program.middleware != middleware:
+            apart.append(f"speaks {program.middleware}, this shell {middleware}")
+            variables.append(f"RMW_IMPLEMENTATION={program.middleware}")
+        if apart:
+            texts.append(f"{program.pid} ({program.name}) {' and '.join(apart)}")
+            mends.append(f"export {' '.join(variables)}")
+    note = " (may be meant: others are heard)" if 0 < len(texts) < len(programs) else ""
+    return "; ".join(texts[:5]) + note, " or ".join(dict.fromkeys(mends))

@@ -183,3 +183,17 @@ def test_the_doctor_sees_programs_of_another_middleware() -> None:
     text, mend = strangers([ours, other], "rmw_fastrtps_cpp", 0)
     assert "2 (camera) speaks rmw_cyclonedds_cpp, this shell rmw_fastrtps_cpp" in text
     assert "export RMW_IMPLEMENTATION=rmw_cyclonedds_cpp" in mend
+
+
+@pytest.mark.parametrize("domain", [0, 5])
+def test_a_program_that_is_heard_hides_no_other(domain: int) -> None:
+    """The daemon of ros2 is heard in the shell's own domain, while the camera that is missed is elsewhere."""
+    daemon = RosProgram(1, "_ros2_daemon", "rmw_fastrtps_cpp", 0)
+    camera = RosProgram(2, "camera", "rmw_cyclonedds_cpp", domain)
+    text, mend = strangers([daemon, camera], "rmw_fastrtps_cpp", 0)
+    assert text.startswith("2 (camera) ")
+    assert text.endswith("speaks rmw_cyclonedds_cpp, this shell rmw_fastrtps_cpp (may be meant: others are heard)")
+    assert ("is in domain 5, this shell in 0" in text) == (domain == 5)
+    assert mend == f"export {'ROS_DOMAIN_ID=5 ' * (domain == 5)}RMW_IMPLEMENTATION=rmw_cyclonedds_cpp"
+    assert strangers([daemon], "rmw_fastrtps_cpp", 0) == ("", "")
+    assert "may be meant" not in strangers([camera], "rmw_fastrtps_cpp", 0)[0]
