@@ -6,6 +6,7 @@ this file imports no ROS. Layouts follow the header ``sensor_msgs/image_encoding
 
 from __future__ import annotations
 
+import re
 from array import array
 from typing import Any, Protocol
 
@@ -31,6 +32,10 @@ COLOUR_ENCODINGS: dict[str, tuple[int, int | None]] = {
     "yuyv": (2, cv2.COLOR_YUV2BGR_YUY2),
 }
 DEPTH_ENCODINGS: dict[str, tuple[str, float]] = {"16UC1": ("u2", 0.001), "mono16": ("u2", 0.001), "32FC1": ("f4", 1.0)}
+# Of a JPEG: what begins each of its parts, which parts tell the size, and which have no length after the marker.
+_MARKER = re.compile(rb"\xff+([\x01-\xfe])")
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_BARE_MARKERS = frozenset((0x01, *range(0xD0, 0xD8)))
 
 
 class Converter(Protocol):
@@ -171,19 +176,18 @@ def decode_compressed(data: Any, declared: str = "") -> ImageArray:
     Raises ShelfHelpError when the bytes are neither, are cut short, or hold too many pixels.
     """
     encoded = np.frombuffer(data, np.uint8)
-    blob = encoded[-64:].tobytes().rstrip(b"\0")
-    head = encoded[:8].tobytes()
-    if head[:2] == b"\xff\xd8":
-        complete = b"\xff\xd9" in blob[-4:]
-    elif head == b"\x89PNG\r\n\x1a\n":
-        complete = b"IEND" in blob
-        width, height = (int.from_bytes(encoded[at : at + 4].tobytes(), "big") for at in (16, 20))
-        if width * height > MAX_PIXELS:
-            raise ShelfHelpError(f"a compressed image claims {width}×{height} pixels; lower the camera's resolution")
+    whole = encoded.tobytes()
+    end = whole[-64:].rstrip(b"\0")
+    if whole.startswith(b"\xff\xd8"):
+        complete, (width, height) = b"\xff\xd9" in end[-4:], _jpeg_size(whole)
+    elif whole.startswith(b"\x89PNG\r\n\x1a\n"):
+        complete, (width, height) = b"IEND" in end, (_number(whole, 16, 4), _number(whole, 20, 4))
     else:
         raise ShelfHelpError(
             f"a compressed image ('{declared}') is neither JPEG nor PNG; set the camera's image_transport"
         )
+    if width * height > MAX_PIXELS:
+        raise ShelfHelpError(f"a compressed image claims {width}×{height} pixels; lower the camera's resolution")
     if not complete:
         raise ShelfHelpError(
             f"a compressed image of {encoded.size} bytes is cut short; check the connection to the camera"
@@ -195,6 +199,22 @@ def decode_compressed(data: Any, declared: str = "") -> ImageArray:
     if image is None or image.size == 0:
         raise ShelfHelpError("a compressed image cannot be decoded; check the connection to the camera")
     return _frozen(np.asarray(image, np.uint8))
+
+
+def _number(data: bytes, at: int, size: int) -> int:
+    return int.from_bytes(data[at : at + size], "big")
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Width and height of the frame header, found as the decoder finds it; nothing by nothing where there is none."""
+    at = 2
+    while marker := _MARKER.search(data, at):
+        kind, at = marker[1][0], marker.end()
+        if kind in _FRAME_HEADERS:
+            return _number(data, at + 5, 2), _number(data, at + 3, 2)
+        if kind not in _BARE_MARKERS:
+            at += _number(data, at, 2)
+    return 0, 0
 
 
 def as_bytes(values: npt.NDArray[Any] | bytes) -> array[int]:

@@ -204,6 +204,31 @@ def test_a_compressed_picture_cut_short_is_refused(kind: str, kept: int) -> None
         conversion.decode_compressed(conversion.as_bytes(data), kind)
 
 
+def jpeg(progressive: bool, before: bytes = b"") -> bytes:
+    """A small JPEG, baseline or progressive, with ``before`` between its first marker and the rest."""
+    data = cv2.imencode(".jpg", BGR, [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)])[1].tobytes()
+    return data[:2] + before + data[2:]
+
+
+#: An application's segment that holds what looks like a frame header, filling bytes, and a bare marker.
+BEFORE = b"\xff\xe1\x00\x0c\xff\xc0\x00\x11\x08\xff\xff\xff\xff\x03" + b"\xff\xff\xff" + b"\xfe\x00\x03x" + b"\xff\x01"
+
+
+@pytest.mark.parametrize("before", [b"", BEFORE])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_claims_too_many_pixels_is_not_decoded(
+    progressive: bool, before: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few hundred bytes must not take a quarter of a gigabyte; the same picture with its own size is decoded."""
+    data = jpeg(progressive, before)
+    assert conversion.decode_compressed(conversion.as_bytes(data)).shape == BGR.shape
+    size = data.rindex(b"\xff\xc2" if progressive else b"\xff\xc0") + 5
+    claiming = data[:size] + (9000).to_bytes(2, "big") * 2 + data[size + 4 :]
+    monkeypatch.setattr(conversion.cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ShelfHelpError, match="claims 9000×9000 pixels"):
+        conversion.decode_compressed(conversion.as_bytes(claiming))
+
+
 @given(st.binary(max_size=200))
 def test_rubbish_is_never_more_than_one_sentence(data: bytes) -> None:
     """Any bytes at all."""
