@@ -24,6 +24,7 @@ import numpy as np
 from shelfhelp_ros.catalogue.names import clean_name, name_key, nearest_names
 from shelfhelp_ros.catalogue.schema import migrate
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.images import decode_image
 from shelfhelp_ros.sightings import FloatArray, ImageArray
 
 PATH_VARIABLE = "SHELFHELP_CATALOGUE"
@@ -357,10 +358,10 @@ def _encode_crop(crop: ImageArray) -> bytes:
 
 
 def _decode_crop(data: object) -> ImageArray:
-    crop = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if isinstance(data, bytes) and data else None
-    if crop is None:
-        raise ShelfHelpError("a stored reference photo is damaged; remove the product and add it again")
-    return np.asarray(crop, np.uint8)
+    try:
+        return decode_image(data if isinstance(data, bytes) else b"")
+    except ShelfHelpError as error:
+        raise ShelfHelpError("a stored reference photo is damaged; remove the product and add it again") from error
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -252,6 +253,18 @@ def test_damaged_file(tmp_path):
     path.write_bytes(data)
     with pytest.raises(ShelfHelpError, match="is damaged"), Catalogue(path) as catalogue:
         catalogue.list()
+
+
+@pytest.mark.parametrize("side", [0, 9_000, 60_000])
+def test_a_crop_that_claims_any_size(catalogue, side):
+    """A stored picture of a few bytes that claims billions of pixels is one sentence too."""
+    product = catalogue.add("Tea", [photo()], ENCODER)
+    header = b"IHDR" + side.to_bytes(4, "big") * 2 + b"\x08\x02\x00\x00\x00"
+    claiming = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0d" + header + zlib.crc32(header).to_bytes(4, "big")
+    with catalogue._transaction() as connection:
+        connection.execute("UPDATE photos SET crop = CAST(? || substr(crop, 34) AS BLOB)", (claiming,))
+    with pytest.raises(ShelfHelpError, match="stored reference photo is damaged"):
+        catalogue.crops(product)
 
 
 @pytest.mark.parametrize("moved", [False, True])
