@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,11 @@ def load_expectations(path: Path) -> tuple[Search, ...]:
     entries = raw.get("searches") if isinstance(raw, dict) else None
     if not isinstance(entries, list) or not entries:
         raise ShelfHelpError(f"{path} has no list of searches")
-    return tuple(_search(entry, number, path) for number, entry in enumerate(entries, 1))
+    searches = tuple(_search(entry, number, path) for number, entry in enumerate(entries, 1))
+    for name, count in Counter(search.name for search in searches).items():
+        if count > 1:
+            raise ShelfHelpError(f"{path} has {count} searches called {name!r}; give each a name of its own")
+    return searches
 
 
 def _search(entry: Any, number: int, path: Path) -> Search:

@@ -61,6 +61,8 @@ def test_a_file_of_expectations(tmp_path: Path) -> None:
         ("searches: [{found_within: 3}]", "needs either a target or references"),
         ("searches: [{target: a, references: [b.jpg]}]", "needs either a target or references"),
         ("searches: [{target: a, found_within: 3, never_found: true}]", "at once"),
+        ("searches: [{target: a, found_within: 3}, {target: a}]", "2 searches called 'a'; give each a name"),
+        ("searches: [{references: [one/front.jpg]}, {references: [two/front.jpg]}]", "2 searches called 'front'"),
         ("searches: [", "cannot be read"),
     ],
 )
