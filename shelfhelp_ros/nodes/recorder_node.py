@@ -119,7 +119,7 @@ class RecorderNode(Node):
             try:
                 frame = self._camera.take(timeout=0.2)
                 if frame is not None:
-                    self.ring.add(frame)
+                    self.ring.add(frame, time.monotonic_ns())
                 wanted = self._wanted
                 if wanted is not None and time.monotonic() >= wanted[0]:
                     self._wanted, self._kept_at = None, time.monotonic()

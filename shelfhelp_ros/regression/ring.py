@@ -20,6 +20,7 @@ _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 @dataclass(frozen=True)
 class _Kept:
+    arrived_ns: int
     stamp_ns: int
     frame_id: str
     jpeg: bytes
@@ -34,7 +35,8 @@ class _Kept:
 class FrameRing:
     """Frames of the last ``seconds``, at most ``rate`` a second and ``megabytes`` in all; older ones are let go.
 
-    Depth is kept in whole millimetres up to 65 m. May be used from several threads.
+    Seconds are those of arrival: a camera whose clock jumps ahead is one of the failures that are to be kept. Depth is
+    kept in whole millimetres up to 65 m. May be used from several threads.
     """
 
     def __init__(self, seconds: float, rate: float, megabytes: float = 200.0) -> None:
@@ -51,19 +53,22 @@ class FrameRing:
     def megabytes(self) -> float:
         return self._bytes / 1e6
 
-    def add(self, frame: Frame) -> bool:
-        """Take a frame in; False when it comes too soon after the one before. Time that runs backwards begins anew."""
-        newest = self._kept[-1].stamp_ns if self._kept else None
-        if newest is not None and 0 <= frame.stamp_ns - newest < self._period_ns * 0.9:
+    def add(self, frame: Frame, arrived_ns: int) -> bool:
+        """Take a frame in that came at a time of a clock that never jumps; False when it is too soon after the last.
+
+        Stamps that run backwards begin anew.
+        """
+        newest = self._kept[-1] if self._kept else None
+        if newest is not None and arrived_ns - newest.arrived_ns < self._period_ns * 0.9:
             return False
-        kept = _compressed(frame)
+        kept = _compressed(frame, arrived_ns)
         with self._lock:
-            if newest is not None and frame.stamp_ns < newest:
+            if newest is not None and frame.stamp_ns < newest.stamp_ns:
                 self._kept.clear()
                 self._bytes = 0
             self._kept.append(kept)
             self._bytes += kept.size
-            while self._kept[-1].stamp_ns - self._kept[0].stamp_ns > self._span_ns or (
+            while arrived_ns - self._kept[0].arrived_ns > self._span_ns or (
                 self._bytes > self._limit and len(self._kept) > 1
             ):
                 self._bytes -= self._kept.popleft().size
@@ -77,13 +82,13 @@ class FrameRing:
             yield _restored(frame)
 
 
-def _compressed(frame: Frame) -> _Kept:
+def _compressed(frame: Frame, arrived_ns: int) -> _Kept:
     depth = None
     if frame.depth is not None:
         millimetres = np.nan_to_num(np.round(frame.depth * 1000), nan=0.0, posinf=0.0).clip(0, 65535)
         depth = cv2.imencode(".png", millimetres.astype(np.uint16), _PNG)[1].tobytes()
     jpeg = cv2.imencode(".jpg", frame.image, _JPEG)[1].tobytes()
-    return _Kept(frame.stamp_ns, frame.frame_id, jpeg, depth, frame.camera)
+    return _Kept(arrived_ns, frame.stamp_ns, frame.frame_id, jpeg, depth, frame.camera)
 
 
 def _restored(kept: _Kept) -> Frame:

@@ -27,7 +27,7 @@ def test_what_goes_in_comes_out() -> None:
     depth = np.full((480, 640), 0.8004, np.float32)
     depth[:50] = np.nan
     ring = FrameRing(10, 5)
-    assert ring.add(Frame(7 * SECOND, "camera", image, depth, CAMERA))
+    assert ring.add(Frame(7 * SECOND, "camera", image, depth, CAMERA), SECOND)
     (kept,) = ring.frames()
     assert (kept.stamp_ns, kept.frame_id, kept.camera) == (7 * SECOND, "camera", CAMERA)
     assert np.abs(kept.image.astype(int) - image).mean() < 3
@@ -41,7 +41,7 @@ def test_never_more_than_was_asked_for(steps: list[int], seconds: float, rate: f
     ring, stamp = FrameRing(seconds, rate), 0
     for step in steps:
         stamp += step
-        ring.add(frame(stamp))
+        ring.add(frame(stamp), stamp)
         stamps = [kept.stamp_ns for kept in ring.frames()]
         assert stamps == sorted(stamps)
         assert stamps[-1] - stamps[0] <= seconds * 1e9 + 1
@@ -54,7 +54,7 @@ def test_memory_is_bounded() -> None:
     ring, random = FrameRing(1000, 1, megabytes=0.2), np.random.default_rng(0)
     for second in range(30):
         noise = random.integers(0, 256, (128, 128, 3), np.uint8)
-        ring.add(Frame(second * SECOND, "camera", noise))
+        ring.add(Frame(second * SECOND, "camera", noise), second * SECOND)
         assert ring.megabytes <= 0.2
     stamps = [kept.stamp_ns for kept in ring.frames()]
     assert 2 <= len(stamps) < 30
@@ -64,6 +64,14 @@ def test_memory_is_bounded() -> None:
 def test_time_that_runs_backwards_begins_anew() -> None:
     """A bag that begins again does not mix with its own end."""
     ring = FrameRing(10, 5)
-    for stamp in (5 * SECOND, 6 * SECOND, 1 * SECOND):
-        ring.add(frame(stamp))
+    for second, stamp in enumerate((5 * SECOND, 6 * SECOND, 1 * SECOND)):
+        ring.add(frame(stamp), second * SECOND)
     assert [kept.stamp_ns for kept in ring.frames()] == [1 * SECOND]
+
+
+def test_a_clock_that_jumps_ahead_leaves_the_past() -> None:
+    """The camera's stamps jump by an hour: what came before is kept for as long as any, and no frame more."""
+    ring, stamps = FrameRing(10, 5), [second * SECOND + (3600 * SECOND if second >= 6 else 0) for second in range(14)]
+    for second, stamp in enumerate(stamps):
+        ring.add(frame(stamp), second * SECOND)
+    assert [kept.stamp_ns for kept in ring.frames()] == stamps[3:]
