@@ -282,14 +282,14 @@ def _gpu_names() -> list[str]:
 
 
 def tensorrt() -> Finding:
-    from shelfhelp_ros.inference import cuda
     from shelfhelp_ros.inference.engine_cache import EngineCache
+    from shelfhelp_ros.inference.session import KINDS
     from shelfhelp_ros.inference.tensorrt_library import find_library, library_version
 
     if find_library() is None:
         raise ShelfHelpError("not installed; ONNX Runtime does the work")
     version = library_version()
-    if missing := cuda.obstacle():
+    if missing := KINDS["tensorrt"].obstacle():
         raise ShelfHelpError(f"{version}, but {missing}; ONNX Runtime does the work")
     cache = EngineCache()
     return Finding("TensorRT", "ok", f"{version}; {len(cache.list())} engines in {cache.folder}")

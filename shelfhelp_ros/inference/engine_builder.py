@@ -16,7 +16,7 @@ from typing import Any, SupportsInt, TypeVar, cast
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference.engine_recipe import Recipe
 from shelfhelp_ros.inference.progress import listening, tell
-from shelfhelp_ros.inference.tensorrt_library import trt
+from shelfhelp_ros.inference.tensorrt_library import trt, unknown_capability
 
 # Builders report thousands of steps; a line in this many seconds is enough.
 TELL_EVERY = 5.0
@@ -145,15 +145,11 @@ def _aim_at(config: trt.IBuilderConfig, recipe: Recipe) -> None:
     """Build for the recipe's GPU, be it here or not. TensorRT for RTX alone can; others build for the one here."""
     if "RTX" not in recipe.library:
         return
+    if reason := unknown_capability(recipe.gpu.capability):
+        raise ShelfHelpError(reason)
     name = "SM" + "".join(map(str, recipe.gpu.capability))
-    known = trt.ComputeCapability.__members__
-    if name not in known:
-        numbers = sorted(int(member[2:]) for member in known if member.startswith("SM"))
-        usable = ", ".join(f"{number / 10:.1f}" for number in numbers)
-        asked = ".".join(map(str, recipe.gpu.capability))
-        raise ShelfHelpError(f"{recipe.library} does not know compute capability {asked}; it knows {usable}")
     config.num_compute_capabilities = 1
-    config.set_compute_capability(known[name], 0)
+    config.set_compute_capability(trt.ComputeCapability.__members__[name], 0)
 
 
 def _has_timing_cache(recipe: Recipe) -> bool:

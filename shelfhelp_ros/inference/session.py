@@ -17,7 +17,7 @@ from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.inference import cuda
 from shelfhelp_ros.inference.card import METADATA_KEY
 from shelfhelp_ros.inference.progress import tell
-from shelfhelp_ros.inference.tensorrt_library import INSTALL, find_library
+from shelfhelp_ros.inference.tensorrt_library import INSTALL, find_library, unknown_capability
 
 Tensor = npt.NDArray[np.float32]
 _LOG = logging.getLogger(__name__)
@@ -131,7 +131,14 @@ class Choice:
 
 
 def _tensorrt_obstacle() -> str:
-    return f"TensorRT is not installed ({INSTALL})" if find_library() is None else cuda.obstacle()
+    if find_library() is None:
+        return f"TensorRT is not installed ({INSTALL})"
+    if obstacle := cuda.obstacle():
+        return obstacle
+    try:
+        return unknown_capability(cuda.Device().gpu.capability)
+    except ShelfHelpError as error:  # it is there and does not load
+        return str(error)
 
 
 def _open_tensorrt(model: Path, threads: int | None) -> Session:

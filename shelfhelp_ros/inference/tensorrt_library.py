@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     # mypy holds all code against stubs made from these bindings (scripts/make_stubs.py).
     import tensorrt_rtx_bindings.tensorrt_rtx as trt
 
-__all__ = ["find_library", "library_version", "trt"]
+__all__ = ["find_library", "library_version", "trt", "unknown_capability"]
 
 MODULES = ("tensorrt", "tensorrt_rtx_bindings")
 INSTALL = "install JetPack's python3-libnvinfer on a Jetson, or `pip install shelfhelp[rtx]` on a workstation"
@@ -37,6 +37,23 @@ def library_version() -> str:
     except (ImportError, OSError, RuntimeError) as error:
         raise ShelfHelpError(f"{name} does not load ({str(error).splitlines()[0]}); {INSTALL}") from error
     return f"{'TensorRT for RTX' if name != 'tensorrt' else 'TensorRT'} {module.__version__}"
+
+
+def unknown_capability(capability: tuple[int, int]) -> str:
+    """What keeps the installed TensorRT from GPUs of a compute capability; an empty text when nothing does.
+
+    TensorRT for RTX lists those it knows; the others build for the GPU that is there, whichever it is.
+    """
+    version = library_version()
+    if "RTX" not in version:
+        return ""
+    module = importlib.import_module(str(find_library()))
+    known = sorted(int(name[2:]) for name in module.ComputeCapability.__members__ if name.startswith("SM"))
+    major, minor = capability
+    if 10 * major + minor in known:
+        return ""
+    usable = ", ".join(f"{number / 10:.1f}" for number in known)
+    return f"{version} does not know compute capability {major}.{minor}; it knows {usable}"
 
 
 def __getattr__(name: str) -> object:

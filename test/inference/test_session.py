@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -10,7 +11,9 @@ import pytest
 from tiny_models import colour_encoder, detector_card, encoder_card, rectangle_finder, save
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.inference import cuda, tensorrt_library
 from shelfhelp_ros.inference.card import EmbeddingCard, card_path, file_sha256
+from shelfhelp_ros.inference.engine_recipe import Gpu
 from shelfhelp_ros.inference.models import FOLDER_VARIABLE, default_model_folder, load_model
 from shelfhelp_ros.inference.progress import told_to
 from shelfhelp_ros.inference.session import BACKENDS, KINDS, Kind, choose_backend, open_session, usable_cores
@@ -138,6 +141,38 @@ def test_auto_goes_on_where_a_backend_refuses_the_network(tiny_models, monkeypat
     assert said == ["encoder.onnx runs on cpu (not tensorrt: agrees to 0.9 only; not cuda: no CUDA)"]
     with pytest.raises(ShelfHelpError, match=r"0\.9 only"):
         open_session(tiny_models / "encoder.onnx", "tensorrt")
+
+
+@pytest.mark.parametrize(("capability", "known"), [((8, 9), True), ((9, 0), False), ((8, 7), False)])
+def test_auto_does_not_take_a_tensorrt_that_does_not_know_the_gpu(monkeypatch, capability, known):
+    """TensorRT for RTX knows neither Hopper nor Orin: `doctor` says so, and not that it is the fastest there is."""
+    pytest.importorskip("tensorrt_rtx_bindings", reason="TensorRT for RTX comes with the extra 'rtx'")
+    monkeypatch.setattr(tensorrt_library, "MODULES", ("tensorrt_rtx_bindings",))
+    monkeypatch.setattr(cuda, "obstacle", lambda: "")
+    monkeypatch.setattr(cuda, "Device", lambda: SimpleNamespace(gpu=Gpu("a GPU", capability)))
+    choice = choose_backend()
+    assert (choice.backend == "tensorrt") == known
+    number = ".".join(map(str, capability))
+    assert (f"does not know compute capability {number}; it knows 7.5, 8.0" in choice.why) != known
+
+
+def test_jetpacks_tensorrt_knows_the_gpu_it_comes_for(monkeypatch):
+    """It has no list of them."""
+    monkeypatch.setattr(tensorrt_library, "library_version", lambda: "TensorRT 10.3.0")
+    assert tensorrt_library.unknown_capability((8, 7)) == ""
+
+
+def test_a_tensorrt_that_does_not_load_is_no_choice(monkeypatch):
+    """`auto` goes on to the next."""
+
+    def broken():
+        raise ShelfHelpError("tensorrt does not load")
+
+    monkeypatch.setattr(tensorrt_library, "MODULES", ("json",))
+    monkeypatch.setattr(tensorrt_library, "library_version", broken)
+    monkeypatch.setattr(cuda, "obstacle", lambda: "")
+    monkeypatch.setattr(cuda, "Device", lambda: SimpleNamespace(gpu=Gpu("a GPU", (8, 9))))
+    assert KINDS["tensorrt"].obstacle() == "tensorrt does not load"
 
 
 def test_tensorrt_where_it_cannot_be_used_is_explained(tiny_models):
