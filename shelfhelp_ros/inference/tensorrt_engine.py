@@ -20,7 +20,7 @@ Array = npt.NDArray[Any]
 
 
 class Quiet(trt.ILogger):
-    """TensorRT's log: warnings and worse go to Python's."""
+    """TensorRT's log: errors go to Python's, the rest nowhere."""
 
     def __init__(self) -> None:
         trt.ILogger.__init__(self)
