@@ -92,8 +92,10 @@ def build(recipe: Recipe, timing_cache: bytes = b"") -> Built:
     if not parser.parse(recipe.model.read_bytes()):
         reason = parser.get_error(0).desc() if parser.num_errors else log.last()
         raise ShelfHelpError(f"TensorRT cannot read {recipe.model} ({_short(reason)}); export the model again")
-    config = make_config(builder, recipe)
+    config = builder.create_builder_config()
     config.progress_monitor = steps = Steps(recipe.name)
+    _add_profiles(builder, config, recipe)
+    _aim_at(config, recipe)
     timing = config.create_timing_cache(timing_cache) if _has_timing_cache(recipe) else None
     if timing is not None:
         config.set_timing_cache(timing, False)
@@ -119,17 +121,6 @@ def _cancellable(work: Callable[[], Result], steps: Steps) -> Result:
 def _bytes(memory: trt.IHostMemory) -> bytes:
     # It has the buffer protocol; its stub does not say so.
     return bytes(cast(Any, memory))
-
-
-def make_config(builder: trt.Builder, recipe: Recipe) -> trt.IBuilderConfig:
-    """Shapes and GPU of a recipe, and no TF32. Raises ShelfHelpError where they are not taken."""
-    config = builder.create_builder_config()
-    # TensorRT multiplies what is written in 32 bits in 19 of them unless told not to: nobody asked for that precision.
-    if (short := trt.BuilderFlag.__members__.get("TF32")) is not None:
-        config.clear_flag(short)
-    _add_profiles(builder, config, recipe)
-    _aim_at(config, recipe)
-    return config
 
 
 def _add_profiles(builder: trt.Builder, config: trt.IBuilderConfig, recipe: Recipe) -> None:

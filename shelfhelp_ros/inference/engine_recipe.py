@@ -60,7 +60,6 @@ class Recipe:
             "compute_capability": ".".join(map(str, self.gpu.capability)),
             "device": self.gpu.name,
             "precision": self.precision,
-            "tf32": False,
             "profiles": [
                 {name: dataclasses.asdict(shapes) for name, shapes in sorted(profile.items())}
                 for profile in self.profiles
