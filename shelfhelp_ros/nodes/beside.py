@@ -5,6 +5,7 @@ A node then needs no more than one thread for all that is short, and one is quic
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -18,11 +19,19 @@ from rclpy.node import Node
 from rclpy.service import Service
 from rclpy.task import Task
 
+MOST_WAITING = 64
+
 
 def answer_beside(node: Node, service: Service[Any, Any, Any], pool: Executor) -> None:
-    """From now on ``service`` of ``node`` is answered in ``pool``, in the order of its threads."""
+    """From now on ``service`` of ``node`` is answered in ``pool``, in the order of its threads.
+
+    Where many requests wait already, one more is answered at once: with a word to try again, if its answer has room for
+    one. What waits holds its photos.
+    """
     answer: Callable[[Any, Any], Any] = service.callback
     send: Callable[[Any, Any], None] = service.send_response
+
+    free = threading.Semaphore(MOST_WAITING)
 
     def work(pending: Callable[[], Any], header: Any) -> None:
         try:
@@ -35,9 +44,19 @@ def answer_beside(node: Node, service: Service[Any, Any, Any], pool: Executor) -
             text = "a change of state that is not possible now was asked for" if known else f"internal error: {error}"
             if node.context.ok():
                 node.get_logger().warning(text)
+        finally:
+            free.release()
+
+    def refuse(header: Any) -> None:
+        response = service.srv_type.Response()
+        if hasattr(response, "message"):
+            response.message = f"{MOST_WAITING} requests wait already; try again in a moment"
+        send(response, header)
 
     def hand_over(answered: Any, header: Any) -> None:
-        if isinstance(answered, partial):
+        if isinstance(answered, partial) and not free.acquire(blocking=False):
+            refuse(header)
+        elif isinstance(answered, partial):
             pool.submit(work, answered, header)
         else:  # the executor took up this request before the callback was exchanged
             send(answered, header)

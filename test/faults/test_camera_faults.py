@@ -225,7 +225,12 @@ def test_pictures_of_changing_size_are_followed(assistant: Assistant) -> None:
     """A driver that is set to another resolution in the middle of a search."""
     sizes = [(640, 480), (320, 240), (848, 480)]
     pictures = [cv2.resize(draw_shelf(SHELF)[0], size) for size in sizes]
-    count = iter(range(10**9))
-    assistant.breaks(lambda shot: replace(shot, colour=fill_colour(Image(), pictures[next(count) % 3]), depth=None))
-    until(lambda: next(count) > 40, lambda: None, "forty pictures")
+    shown: list[int] = []
+
+    def of_next_size(shot: Shot) -> Shot:
+        shown.append(shot.stamp_ns)
+        return replace(shot, colour=fill_colour(Image(), pictures[len(shown) % 3]), depth=None)
+
+    assistant.breaks(of_next_size)
+    until(lambda: len(shown) > 20, what="twenty pictures")
     assistant.mends()

@@ -22,7 +22,7 @@ from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
 from shelfhelp_ros.errors import ShelfHelpError
-from shelfhelp_ros.nodes.beside import ActionBeside, answer_beside
+from shelfhelp_ros.nodes.beside import MOST_WAITING, ActionBeside, answer_beside
 from shelfhelp_ros.nodes.running import EXECUTOR_VARIABLE, EXECUTORS
 
 
@@ -65,7 +65,7 @@ class Slow(Node):
 
     def __init__(self, **options: object) -> None:
         super().__init__("slow", **options)
-        self.ticks = 0
+        self.ticks = self.thoughts = 0
         self.go_on = threading.Event()
         self._pool = ThreadPoolExecutor(1)
         self.create_timer(0.01, self._tick)
@@ -77,6 +77,7 @@ class Slow(Node):
 
     def _think(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self.go_on.wait(60)
+        self.thoughts += 1
         return response
 
     def _follow(self, goal: ServerGoalHandle) -> FindProduct.Result:
@@ -105,6 +106,33 @@ def test_a_service_answered_beside_keeps_nothing_waiting(
     node.go_on.set()
     until(lambda: all(answer.done() for answer in answers), what="both answers")
     assert all(answer.result().success for answer in answers)
+
+
+def test_a_flood_of_requests_is_not_kept(graph: Graph) -> None:
+    """Beyond those that may wait each is told to try again; those that wait are worked on, and then all is as ever."""
+    node = graph.add(Slow)
+    client = graph.node.create_client(Trigger, "think")
+    until(client.service_is_ready, what="the service")
+    answers: list[Trigger.Response] = []
+    asked = 0
+
+    def ask() -> None:
+        client.call_async(Trigger.Request()).add_done_callback(lambda future: answers.append(future.result()))
+
+    def ask_anew() -> None:
+        graph.node.executor.create_task(ask)
+
+    while not answers:
+        assert asked < 2 * MOST_WAITING
+        asked += 1
+        ask_anew()
+        time.sleep(0.01)
+    assert asked > MOST_WAITING
+    assert "try again" in answers[0].message
+    node.go_on.set()
+    until(lambda: node.thoughts == MOST_WAITING, what="work on those that wait")
+    answers.clear()
+    until(lambda: any(answer.success for answer in answers), ask_anew, "an answer as ever")
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
