@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
@@ -29,9 +28,8 @@ class Health:
         self._node, self._complaint, self._frames = node, complaint, frames
         self._told: set[str] = set()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", RESULT)
-        # A paused simulation must not silence it, nor a callback that takes long.
-        group = MutuallyExclusiveCallbackGroup()
-        node.create_timer(1.0, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME), callback_group=group)
+        # A paused simulation must not silence it.
+        node.create_timer(1.0, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _publish(self) -> None:
         if not self._node.context.ok():
