@@ -8,6 +8,9 @@ import shutil
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +26,7 @@ from shelfhelp_ros.nodes.conversions import from_time
 from shelfhelp_ros.nodes.frame_matching import FrameMatcher
 from shelfhelp_ros.nodes.health import Health
 from shelfhelp_ros.nodes.parameters import Parameters, Setting
+from shelfhelp_ros.nodes.precedence import give_way
 from shelfhelp_ros.nodes.quality_of_service import WORDS, adjustable
 from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.regression.faces import FaceBlur
@@ -49,10 +53,12 @@ _LOG_EVERY = 5.0
 _LEAST_FREE = 500_000_000
 # Recordings begin with this, so that nothing else in the folder is ever removed.
 _PREFIX = "search_"
+# Whoever began a recording so many seconds ago was ended before it was written.
+_ABANDONED = 3600.0
 
 
 class RecorderNode(Node):
-    """A thread of its own compresses frames and writes bags; callbacks only take notes.
+    """One thread compresses frames and another writes bags; both give way, and callbacks only take notes.
 
     A recording is a folder with a bag of the camera's topics and ``search.json``: what was said, and why it was kept.
     """
@@ -73,13 +79,17 @@ class RecorderNode(Node):
         self.create_subscription(Instruction, "instruction", self._on_instruction, **adjustable(WORDS))
         self.create_service(Trigger, "save_recording", self._on_save)
         self._health = Health(self, lambda: self._complaint)
+        self._writer, self._writing = ThreadPoolExecutor(1, "recorder_writer", give_way), False
         self._worker = threading.Thread(target=self._work, name="recorder_worker", daemon=True)
         self._worker.start()
 
     def close(self) -> None:
-        """Finish what is being written."""
+        """Finish what is being written, and write what was wanted and still waited for what comes after."""
         self._camera.matcher.close()
         self._worker.join()
+        if self._wanted is not None:
+            self._keep(self._wanted[1])
+        self._writer.shutdown()
 
     def _open_folder(self) -> Path:
         if not self.parameters["folder"]:
@@ -111,55 +121,76 @@ class RecorderNode(Node):
             response.message = "no picture has come yet, so there is nothing to keep"
         return response
 
-    # The worker ------------------------------------------------------------------------------------------------------
+    # The worker and the writer ---------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        matcher = self._camera.matcher
-        while not matcher.closed:
-            try:
+        give_way()
+        while not self._camera.matcher.closed:
+            with self._faults():
                 frame = self._camera.take(timeout=0.2)
                 if frame is not None:
                     self.ring.add(frame, time.monotonic_ns())
                 wanted = self._wanted
-                if wanted is not None and time.monotonic() >= wanted[0]:
-                    self._wanted, self._kept_at = None, time.monotonic()
-                    self._write(wanted[1])
-            except ShelfHelpError as error:
-                self._fault(str(error))
-            except Exception as error:
-                if not matcher.closed and self.context.ok():
-                    self._fault(f"internal error: {type(error).__name__}: {error}")
+                if wanted is not None and time.monotonic() >= wanted[0] and not self._writing:
+                    self._keep(wanted[1])
 
-    def _write(self, reason: str) -> None:
-        """Write what is in memory; a recording that cannot be finished is removed."""
+    def _keep(self, reason: str) -> None:
+        """Have written what is in memory now; new frames go on coming in meanwhile."""
+        self._wanted, self._kept_at = None, time.monotonic()
         if not len(self.ring):
             return
-        if shutil.disk_usage(self._folder).free < _LEAST_FREE:
-            raise ShelfHelpError(f"nothing is recorded: less than 500 MB are free in {self._folder}; make room")
-        self._make_room()
-        name = f"{_PREFIX}{time.strftime('%Y-%m-%dT%H-%M-%S')}_{reason.replace(' ', '-')}"
+        self._writing = True
+        told = {"reason": reason, "faces blurred": self._blur is not None, "instructions": list(self._said)}
+        self._writer.submit(self._write, self.ring.frames(), told)
+
+    def _write(self, frames: Iterator[Frame], told: dict[str, Any]) -> None:
+        """A recording that cannot be finished is removed."""
+        name = f"{_PREFIX}{time.strftime('%Y-%m-%dT%H-%M-%S')}_{told['reason'].replace(' ', '-')}"
         unfinished, finished = self._folder / f".{name}", self._folder / name
-        try:
-            unfinished.mkdir()
-            with BagWriter(unfinished / "bag", BagSettings(compressed=True)) as bag:
-                for frame in self.ring.frames():
-                    bag.write(self._without_faces(frame))
-            told = {"reason": reason, "faces blurred": self._blur is not None, "instructions": list(self._said)}
-            (unfinished / "search.json").write_text(json.dumps(told, indent=2, ensure_ascii=False), encoding="utf-8")
-            unfinished.rename(finished)
-        except OSError as error:
-            shutil.rmtree(unfinished, ignore_errors=True)
-            raise ShelfHelpError(f"the recording could not be written to {self._folder}: {error.strerror}") from error
-        self._complaint = ""
-        self.get_logger().info(f"kept the last {self.parameters['seconds']:g} s in {finished} ({reason})")
+        with self._faults():
+            try:
+                self._make_room()
+                self._fill(unfinished, frames, told)
+                unfinished.rename(finished)
+                self._complaint = ""
+                self.get_logger().info(f"kept the last {self.parameters['seconds']:g} s in {finished}")
+            except OSError as error:
+                raise ShelfHelpError(
+                    f"the recording could not be written to {self._folder}: {error.strerror}"
+                ) from error
+            finally:
+                shutil.rmtree(unfinished, ignore_errors=True)
+                self._writing = False
+
+    def _fill(self, folder: Path, frames: Iterator[Frame], told: dict[str, Any]) -> None:
+        folder.mkdir()
+        with BagWriter(folder / "bag", BagSettings(compressed=True)) as bag:
+            for frame in frames:
+                bag.write(self._without_faces(frame))
+        (folder / "search.json").write_text(json.dumps(told, indent=2, ensure_ascii=False), encoding="utf-8")
 
     def _without_faces(self, frame: Frame) -> Frame:
         return frame if self._blur is None else dataclasses.replace(frame, image=self._blur.apply(frame.image))
 
     def _make_room(self) -> None:
+        if shutil.disk_usage(self._folder).free < _LEAST_FREE:
+            raise ShelfHelpError(f"nothing is recorded: less than 500 MB are free in {self._folder}; make room")
         kept = sorted(path for path in self._folder.glob(f"{_PREFIX}*") if (path / "search.json").is_file())
-        for path in kept[: max(0, len(kept) + 1 - self.parameters["keep"])]:
+        begun = time.time() - _ABANDONED
+        abandoned = [path for path in self._folder.glob(f".{_PREFIX}*") if path.stat().st_mtime < begun]
+        for path in kept[: max(0, len(kept) + 1 - self.parameters["keep"])] + abandoned:
             shutil.rmtree(path, ignore_errors=True)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """What goes wrong in the block is told, and the thread goes on."""
+        try:
+            yield
+        except ShelfHelpError as error:
+            self._fault(str(error))
+        except Exception as error:
+            if self.context.ok():
+                self._fault(f"internal error: {type(error).__name__}: {error}")
 
     def _fault(self, text: str) -> None:
         self._complaint = text

@@ -77,9 +77,7 @@ class FrameRing:
     def frames(self) -> Iterator[Frame]:
         """What is kept now, oldest first."""
         with self._lock:
-            kept = list(self._kept)
-        for frame in kept:
-            yield _restored(frame)
+            return map(_restored, list(self._kept))
 
 
 def _compressed(frame: Frame, arrived_ns: int) -> _Kept:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,8 +46,7 @@ def ask(graph: Graph) -> Trigger.Response:
 def test_a_failed_search_is_kept_and_can_be_played(graph: Graph, tmp_path: Path) -> None:
     """The phase *lost* keeps the camera and the words; *aim* keeps nothing; the bag opens as any other."""
     node = graph.add(RecorderNode, ros={"folder": str(tmp_path), "after": 0.2})
-    words = graph.node.create_publisher(Instruction, "instruction", WORDS)
-    until(lambda: words.get_subscription_count() > 0, what="a match of the words")
+    words = words_of(graph)
     show(graph, node, 3)
     words.publish(Instruction(phase="aim", text="To the left."))
     words.publish(Instruction(phase="lost", text="I lost sight of it. Hold still."))
@@ -82,3 +84,65 @@ def test_a_folder_that_cannot_be(graph: Graph, tmp_path: Path) -> None:
         graph.add(RecorderNode)
     with pytest.raises(ShelfHelpError, match="choose another folder"):
         graph.add(RecorderNode, ros={"folder": str(tmp_path / "file")})
+
+
+def words_of(graph: Graph) -> Any:
+    """A publisher of instructions that the recorder hears."""
+    words = graph.node.create_publisher(Instruction, "instruction", WORDS)
+    until(lambda: words.get_subscription_count() > 0, what="a match of the words")
+    return words
+
+
+def slowed(node: RecorderNode) -> threading.Event:
+    """Writing waits at its first frame until the event is set."""
+    going_on, as_it_was = threading.Event(), node._without_faces
+    node._without_faces = lambda frame: (going_on.wait(60), as_it_was(frame))[1]
+    return going_on
+
+
+def test_frames_are_kept_while_a_recording_is_written(graph: Graph, tmp_path: Path) -> None:
+    """What happens meanwhile may be the next failure; both threads leave the cores to the search."""
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    node = graph.add(RecorderNode, ros={"folder": str(tmp_path)})
+    going_on = slowed(node)
+    show(graph, node, 2)
+    assert ask(graph).success
+    until(lambda: list(tmp_path.glob(".search_*")), what="a recording that is begun")
+    show(graph, node, 5)
+    for name in ("recorder_worker", "recorder_writer_0"):
+        thread = next(thread for thread in threading.enumerate() if thread.name == name)
+        assert os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) == min(19, before + 5)
+    assert not finished(tmp_path)
+    going_on.set()
+    until(lambda: finished(tmp_path), what="a recording")
+
+
+def test_what_waits_for_its_end_is_written_when_the_node_ends(graph: Graph, tmp_path: Path) -> None:
+    """Who stops the assistant right after it went wrong wants that recording most of all."""
+    node = graph.add(RecorderNode, ros={"folder": str(tmp_path), "after": 60.0})
+    words = words_of(graph)
+    show(graph, node, 1)
+    words.publish(Instruction(phase="wrong_item", text="That is another one."))
+    until(lambda: node._wanted is not None, what="a recording that is wanted")
+    graph.close()
+    (kept,) = finished(tmp_path)
+    assert json.loads((kept / "search.json").read_text(encoding="utf-8"))["reason"] == "wrong_item"
+
+
+def test_a_recording_that_fails_leaves_nothing_behind(graph: Graph, tmp_path: Path) -> None:
+    """Whatever goes wrong, and also where the machine went off in the middle of an earlier one."""
+    abandoned, begun = tmp_path / ".search_of_long_ago", tmp_path / ".search_of_another_recorder"
+    for folder in (abandoned, begun):
+        folder.mkdir()
+    os.utime(abandoned, (0, 0))
+    node = graph.add(RecorderNode, ros={"folder": str(tmp_path)})
+
+    def fails(frame: Any) -> Any:
+        raise ValueError("no such face")
+
+    node._without_faces = fails
+    show(graph, node, 1)
+    assert ask(graph).success
+    until(lambda: "internal error: ValueError: no such face" in node._complaint, what="a complaint")
+    until(lambda: not node._writing, what="the end of writing")
+    assert list(tmp_path.iterdir()) == [begun]
