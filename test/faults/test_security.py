@@ -15,11 +15,13 @@ pytest.importorskip("shelfhelp_interfaces", reason="shelfhelp_interfaces is not 
 from node_surface import Surface, surface_of
 from ros_graph import Graph, until
 
+from shelfhelp_ros import nodes
 from shelfhelp_ros.nodes import cameras
 from shelfhelp_ros.nodes.client import AssistantClient
 from shelfhelp_ros.nodes.guidance_node import GuidanceNode
 from shelfhelp_ros.nodes.hand_node import HandNode
 from shelfhelp_ros.nodes.haptics_node import HapticsNode
+from shelfhelp_ros.nodes.recorder_node import RecorderNode
 from shelfhelp_ros.nodes.speech_node import SpeechNode
 from shelfhelp_ros.resources import config_folder
 
@@ -78,6 +80,14 @@ def test_the_policy_is_what_the_nodes_open(graph: Graph, tiny_models: Path) -> N
         )
 
 
+def test_every_node_but_the_simulation_is_in_the_policy(graph: Graph, tiny_models: Path) -> None:
+    """What runs beside a camera needs keys, also what few people start; and each is held against what it opens."""
+    started = {path.stem.removesuffix("_node") for path in Path(nodes.__file__).parent.glob("*_node.py")}
+    listed = {profile.attrib["node"] for _, profile in profiles()}
+    assert listed == started - {"simulation"} | {"shelfhelp_client"}
+    assert listed == {node.get_name() for node in opened(graph, tiny_models)}
+
+
 def opened(graph: Graph, models: Path) -> list[Any]:
     """Every node of the policy, configured with all that it may open."""
     (graph.folder / "wav").mkdir()
@@ -86,7 +96,8 @@ def opened(graph: Graph, models: Path) -> list[Any]:
     for node in (perception, guidance, hand):
         node.trigger_configure()
     speech = graph.add(SpeechNode, ros={"backend": "text", "tones": True, "wav_folder": graph.folder / "wav"})
-    return [perception, guidance, hand, speech, graph.add(HapticsNode), graph.add(AssistantClient)]
+    recorder = graph.add(RecorderNode, ros={"folder": graph.folder})
+    return [perception, guidance, hand, speech, recorder, graph.add(HapticsNode), graph.add(AssistantClient)]
 
 
 def difference(node: Any, graph: Graph, wanted: Surface) -> str:
