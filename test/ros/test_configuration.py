@@ -118,5 +118,19 @@ def test_launch_files_name_executables_and_parameters_that_exist(name: str) -> N
         assert set(re.findall(r'"(\w+)":', kinds[1])) <= set(settings_of("simulation"))
 
 
+def test_the_simulated_hand_follows_what_is_spoken(graph: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the launch file renames is what the node listens to, and the other name is one that the voice publishes."""
+    from shelfhelp_ros.nodes.simulation_node import SimulationNode
+    from shelfhelp_ros.nodes.speech_node import SpeechNode
+
+    text = (launch_folder() / "simulate.launch.py").read_text(encoding="utf-8")
+    ((ours, theirs),) = re.findall(r'remappings=\[\("(\w+)", "(\w+)"\)\]', text)
+    monkeypatch.setattr(SimulationNode, "_run", lambda node: node._ready.set())
+    simulation = graph.add(SimulationNode, ros={"hand": True})
+    speech = graph.add(SpeechNode, ros={"backend": "text"})
+    assert f"/{ours}" in [topic.topic_name for topic in simulation.subscriptions]
+    assert f"/{theirs}" in [topic.topic_name for topic in speech.publishers]
+
+
 def _in_checkout() -> bool:
     return (launch_folder().parent / "setup.py").is_file()
