@@ -11,6 +11,7 @@ from typing import Any
 from shelfhelp_ros.errors import ShelfHelpError
 
 Summary = Mapping[str, Any]
+_NEEDED = frozenset(("decisions", "spoken", "timeline"))
 
 
 @dataclass(frozen=True)
@@ -26,17 +27,29 @@ class Change:
         return self.before != self.after
 
 
-def load_summary(path: Path) -> dict[str, Any]:
-    """What `shelfhelp replay --json` printed. Raises ShelfHelpError."""
+def load_summary(path: Path, search: str = "") -> dict[str, Any]:
+    """What `shelfhelp replay --json` printed; of several ``search``es the one of this name. Raises ShelfHelpError."""
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summaries = _objects(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ShelfHelpError(f"{path} is missing; make it with: shelfhelp replay BAG --json > {path.name}") from error
     except (OSError, ValueError) as error:
         raise ShelfHelpError(f"{path} is no summary of a replay: {' '.join(str(error).split())}") from error
-    if not isinstance(summary, dict) or not {"decisions", "spoken", "timeline"} <= summary.keys():
+    if not summaries or not all(isinstance(entry, dict) and entry.keys() >= _NEEDED for entry in summaries):
         raise ShelfHelpError(f"{path} is no summary of a replay; make it with: shelfhelp replay BAG --json")
-    return summary
+    named = [entry for entry in summaries if search in ("", entry.get("search"))]
+    if len(named) != 1:
+        names = ", ".join(str(entry.get("search", "one without a name")) for entry in summaries)
+        raise ShelfHelpError(f"{path} holds these searches: {names}; name one with --search")
+    return dict(named[0])
+
+
+def _objects(text: str) -> list[Any]:
+    """One of any form, or one a line, as `replay --check` prints them."""
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        return [json.loads(line) for line in text.splitlines()]
 
 
 def compare(before: Summary, after: Summary) -> tuple[Change, ...]:

@@ -53,6 +53,19 @@ def test_as_json_and_as_a_picture(files: list[str], tmp_path: Path) -> None:
     assert load_image(picture).std() > 10
 
 
+def test_one_of_several_searches(files: list[str]) -> None:
+    """A check prints a line for each search: the one that is named is compared, and without a name they are listed."""
+    for path, summaries in zip(files, ((AFTER, BEFORE), (BEFORE, AFTER)), strict=True):
+        lines = [json.dumps({"search": name, **of}) for name, of in zip(("oats", "rice"), summaries, strict=True)]
+        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = CliRunner().invoke(command, [*files, "--search", "rice"], catch_exceptions=False)
+    assert "| first found, s | 2.5 | – | changed |" in done.output.splitlines()
+    for wrong in ([], ["--search", "tea"]):
+        done = CliRunner().invoke(command, [*files, *wrong])
+        assert isinstance(done.exception, ShelfHelpError)
+        assert "holds these searches: oats, rice; name one with --search" in str(done.exception)
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"frames": 3}', None])
 def test_what_is_no_summary(files: list[str], text: str | None) -> None:
     """One sentence that says how to make one."""
