@@ -311,8 +311,12 @@ _NOT_EMBEDDED = "id NOT IN (SELECT photo_id FROM embeddings WHERE encoder = ?)"
 
 
 def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    # In WAL mode SQLite reads only where it can make two files beside the catalogue, or where a crash left them. Where
+    # neither is so nobody writes, and the catalogue can be read as it is.
+    fixed = path.is_file() and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    place = path.absolute().as_uri() + ("?immutable=1" if fixed else "")
     # A null isolation level leaves transactions to us; without it sqlite3 would begin them behind our back.
-    return sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(place, timeout=busy_seconds, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,6 +69,51 @@ def test_a_catalogue_that_may_not_be_written(assistant: Assistant) -> None:
     finally:
         pipeline.catalogue._line.connection.execute("PRAGMA query_only = OFF")
     assistant.works()
+
+
+READING = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+from random_photo import random_photo
+from shelfhelp_ros.catalogue.index import Index
+from shelfhelp_ros.catalogue.store import Catalogue
+from shelfhelp_ros.errors import ShelfHelpError
+photo = random_photo(1)
+if os.geteuid() == 0:
+    os.setuid(65534)
+with Catalogue(sys.argv[1]) as catalogue:
+    print(catalogue.state[1], len(Index.open(catalogue, "a" * 64)), [product.name for product in catalogue.list()])
+    try:
+        catalogue.add("Rice", [photo], "a" * 64)
+    except ShelfHelpError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "folder", "crashed"),
+    [(0o444, 0o777, False), (0o666, 0o555, False), (0o444, 0o555, False), (0o444, 0o555, True)],
+)
+def test_a_card_that_may_only_be_read(file: int, folder: int, crashed: bool) -> None:
+    """After a reboot the disk may be read-only, also after a crash: what is there is found, and enrolling says why."""
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "catalogue.db"
+        with Catalogue(path) as catalogue:
+            catalogue.add("Tea", [random_photo(0)], "a" * 64)
+            left = {each: each.read_bytes() for each in path.parent.iterdir()}
+        for each, data in left.items() if crashed else [(path, path.read_bytes())]:
+            each.write_bytes(data)
+            each.chmod(file)
+        path.parent.chmod(folder)
+        read = subprocess.run(
+            [sys.executable, "-c", READING, str(path), str(REPOSITORY), str(Path(__file__).parent)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        path.parent.chmod(0o755)
+    found, refused = read.stdout.splitlines()
+    assert found == "2 1 ['Tea']"
+    assert "cannot be written; change its permissions" in refused
 
 
 def test_a_full_disk_loses_nothing(assistant: Assistant) -> None:
