@@ -17,6 +17,8 @@ from shelfhelp_ros.guidance.instruction import Instruction
 from shelfhelp_ros.sightings import Decision, HeldPack, Position, Sightings, TargetSighting, TrackedProduct, Verified
 
 SECOND = 1_000_000_000
+# Sides of the picture that a lens may be long, or its middle away; beyond, numbers are no calibration.
+_MOST = 1000.0
 
 
 def to_time(stamp_ns: int) -> Time:
@@ -34,12 +36,15 @@ def to_header(stamp_ns: int, frame_id: str) -> Header:
 
 
 def from_camera_info(message: CameraInfo) -> CameraModel | None:
-    """The pinhole camera of a calibration message; None when it is not calibrated."""
+    """The pinhole camera of a calibration message; None when it is not calibrated, or as no camera can be."""
     k = message.k
     try:
-        return CameraModel(message.width, message.height, float(k[0]), float(k[4]), float(k[2]), float(k[5]))
+        camera = CameraModel(message.width, message.height, float(k[0]), float(k[4]), float(k[2]), float(k[5]))
     except ValueError:
         return None
+    sides = np.array([camera.width, camera.height])
+    focal, centre = np.array([camera.fx, camera.fy]) / sides, np.array([camera.cx, camera.cy]) / sides
+    return camera if focal.min() > 1 / _MOST and max(focal.max(), np.abs(centre).max()) < _MOST else None
 
 
 def to_camera_info(camera: CameraModel, stamp_ns: int, frame_id: str) -> CameraInfo:

@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("shelfhelp_interfaces", reason="shelfhelp_interfaces is not built")
 
-from shelfhelp_ros.nodes.conversions import from_target, to_target
+from shelfhelp_ros.geometry import CameraModel
+from shelfhelp_ros.nodes.conversions import from_camera_info, from_target, to_camera_info, to_target
 from shelfhelp_ros.sightings import Decision, HeldPack, Position, TargetSighting, TrackedProduct, Verified
 
 
@@ -39,3 +40,15 @@ def test_a_verdict_comes_through(held: HeldPack | None) -> None:
         assert (got.held.probability, got.held.verified) == (held.probability, held.verified)
         assert got.held.product.track_id == 9
         assert got.held.product.position.xyz == pytest.approx(held.product.position.xyz)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (65535, 3)])
+@pytest.mark.parametrize(
+    "lens", [(1e308, 600, 320, 240), (600, 5e-324, 320, 240), (600, 600, -1e308, 240), (np.nan, 600, 320, 240)]
+)
+def test_a_calibration_as_no_camera_has_it_is_none(lens: tuple[float, ...], size: tuple[int, int]) -> None:
+    """Else the first picture of another size would bring numbers that no lens has, and no direction at all."""
+    message = to_camera_info(CameraModel(*size, 600, 600, 320, 240), 0, "camera")
+    assert from_camera_info(message) == CameraModel(*size, 600, 600, 320, 240)
+    message.k[[0, 4, 2, 5]] = lens
+    assert from_camera_info(message) is None
