@@ -14,9 +14,11 @@ import sys
 import tempfile
 import time
 import traceback
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,6 +34,7 @@ from shelfhelp_ros.nodes.bags import Bag, stamp_ns
 from shelfhelp_ros.nodes.image_conversion import (
     COLOUR_ENCODINGS,
     DEPTH_ENCODINGS,
+    MAX_PIXELS,
     PlainConverter,
     as_bytes,
     decode_compressed,
@@ -73,6 +76,16 @@ def mutate(data: bytes, random: np.random.Generator) -> bytes:
     return bytes(changed)
 
 
+def claiming(data: bytes, random: np.random.Generator) -> bytes:
+    """A JPEG or PNG that says of itself to have any size, with a checksum that is right."""
+    width, height = (int(side) for side in random.choice((0, 1, 47, 64, 480, 9000, 65535), 2))
+    if data.startswith(b"\xff\xd8"):
+        at = data.index(b"\xff\xc0") + 5
+        return data[:at] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + data[at + 4 :]
+    header = data[12:16] + width.to_bytes(4, "big") + height.to_bytes(4, "big") + data[24:29]
+    return data[:12] + header + zlib.crc32(header).to_bytes(4, "big") + data[33:]
+
+
 class Messages:
     """Image messages with any fields, and compressed ones that are nearly right."""
 
@@ -82,7 +95,9 @@ class Messages:
 
     def __call__(self, random: np.random.Generator) -> None:
         if random.integers(2):
-            decode_compressed(as_bytes(mutate(self._good[random.integers(2)], random)), "jpeg")
+            change = claiming if random.integers(4) == 0 else mutate
+            image = decode_compressed(as_bytes(change(self._good[random.integers(2)], random)), "jpeg")
+            assert image.shape[0] * image.shape[1] <= MAX_PIXELS
             return
         height, width = (int(random.choice(SIZES[:7] if random.integers(3) else SIZES)) for _ in range(2))
         step = int(random.choice([width, 2 * width, 3 * width, 4 * width, 3 * width + 5, 0, 1]))
@@ -98,6 +113,70 @@ class Messages:
         kind = "depth" if message.encoding in DEPTH_ENCODINGS else "colour"
         array = getattr(PlainConverter(), kind)(message)
         assert array.shape[:2] == (height, width)
+
+
+NUMBERS = (0.0, -0.0, 1.0, -1.0, 0.5, 600.0, 5e-324, 1e308, np.nan, np.inf, -np.inf)
+INTEGERS = (0, 1, 2, 3, 4, 5, 640, 2**31 - 1, 2**32 - 1)
+TEXTS = ("", "camera", "Pack\n", "\0", "\ud7ff\uffff", "x" * 1000)
+
+
+def filled(message: Any, random: np.random.Generator) -> Any:
+    """A ROS message with anything that its types allow in most of its fields, and in those of its parts."""
+    for name, kind in message.get_fields_and_field_types().items():
+        value = getattr(message, name)
+        if hasattr(value, "get_fields_and_field_types"):
+            filled(value, random)
+        elif random.integers(3) and not kind.startswith("sequence"):
+            setattr(message, name, _anything(value, kind, random))
+    return message
+
+
+def _anything(value: Any, kind: str, random: np.random.Generator) -> Any:
+    if isinstance(value, bool):
+        return bool(random.integers(2))
+    if isinstance(value, str):
+        return str(random.choice(TEXTS))
+    if isinstance(value, int):
+        return int(random.choice(INTEGERS)) & int(np.iinfo(kind).max)
+    with np.errstate(over="ignore"):
+        numbers = np.asarray(random.choice(NUMBERS, np.shape(value)), getattr(value, "dtype", kind))
+    return numbers if numbers.ndim else float(numbers)
+
+
+class OtherMessages:
+    """Calibrations, targets, products and hands with anything in their fields."""
+
+    def __init__(self) -> None:
+        from geometry_msgs.msg import PoseWithCovarianceStamped
+        from sensor_msgs.msg import CameraInfo
+        from shelfhelp_interfaces.msg import ProductArray, TargetSighting, TrackedProduct
+
+        from shelfhelp_ros.nodes import conversions
+
+        self._product, self._calibration = TrackedProduct, conversions.from_camera_info
+        self._ways = (
+            (CameraInfo, self._camera, ShelfHelpError),
+            (TargetSighting, conversions.from_target, ValueError),
+            (ProductArray, conversions.from_product_array, ValueError),
+            (PoseWithCovarianceStamped, conversions.from_hand, ValueError),
+        )
+
+    def __call__(self, random: np.random.Generator) -> None:
+        kind, convert, refusal = self._ways[random.integers(len(self._ways))]
+        message = filled(kind(), random)
+        if hasattr(message, "products"):
+            message.products = [filled(self._product(), random) for _ in range(random.integers(3))]
+        try:
+            convert(message)
+        except refusal as error:
+            raise ShelfHelpError(str(error)) from error
+
+    def _camera(self, message: Any) -> None:
+        camera = self._calibration(message)
+        if camera is None:
+            raise ShelfHelpError("not calibrated")
+        for side in (1, 640, 65535):
+            camera.scaled(side, side)
 
 
 class Photos:
@@ -185,10 +264,18 @@ def targets(models: Path, folder: Path) -> dict[str, Callable[[np.random.Generat
         (folder / name).mkdir(parents=True, exist_ok=True)
     return {
         "messages": Messages(),
+        **other_messages(),
         "photos and names": Photos(models),
         "catalogues": Catalogues(folder / "catalogues"),
         "bags": Bags(folder / "bags"),
     }
+
+
+def other_messages() -> dict[str, Callable[[np.random.Generator], None]]:
+    try:
+        return {"other messages": OtherMessages()}
+    except ImportError:  # they are ROS's own
+        return {}
 
 
 def attempt(target: Callable[[np.random.Generator], None], seed: tuple[int, ...]) -> str:
@@ -204,7 +291,7 @@ def attempt(target: Callable[[np.random.Generator], None], seed: tuple[int, ...]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=300.0, help="for each of the four targets (300)")
+    parser.add_argument("--seconds", type=float, default=300.0, help="for each of the targets (300)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     from tiny_models import write_models

@@ -11,7 +11,7 @@ from fuzz import attempt, targets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-TRIES = {"messages": 300, "photos and names": 100, "catalogues": 60, "bags": 60}
+TRIES = {"messages": 300, "other messages": 300, "photos and names": 100, "catalogues": 60, "bags": 60}
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,8 @@ def fuzzed(tiny_models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 @pytest.mark.parametrize("name", TRIES)
 def test_broken_input_is_a_result_or_one_sentence(fuzzed: dict[str, Callable], name: str) -> None:
     """Hypothesis chooses what is broken; a find shrinks to the smallest seed that shows it."""
+    if name not in fuzzed:
+        pytest.skip("ROS 2, or shelfhelp_interfaces, is not installed")
 
     @settings(
         max_examples=TRIES[name],
