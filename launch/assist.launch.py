@@ -1,4 +1,4 @@
-"""Start perception, guidance and speech beside a camera, and bring the lifecycle nodes to active."""
+"""Start perception, guidance and speech beside a camera; one that dies is started again."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ from launch import LaunchContext, LaunchDescription
 from launch import LaunchDescriptionEntity as Entity
 from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessExit
-from launch.events import Shutdown, matches_action
+from launch.events import Shutdown
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode, Node
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
-from lifecycle_msgs.msg import Transition
+from launch_ros.actions import Node
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.cameras import camera_topics
 from shelfhelp_ros.nodes.languages import voice_language
 from shelfhelp_ros.resources import config_folder
 
+# How a node ends that cannot start as it was asked to; starting it again would not help.
+CANNOT_START = 1
 HANDS = ("none", "mediapipe", "aruco")
 ARGUMENTS = (
     (
@@ -64,31 +64,42 @@ def start(context: LaunchContext) -> list[Entity]:
     chosen = {name: given[name] for name in ("confirm", "backend", "models", "catalogue")}
     if is_true(given["build_only"]):
         return builder(given, {name: given[name] for name in ("backend", "models")})
-    perception = node(given, "perception", {**chosen, "image_transport": transport}, list(topics.remappings))
-    guidance = node(given, "guidance", {"language": given["language"]}, [])
+    active = {"autostart": "true"}
+    looking = {**chosen, **active, "image_transport": transport}
     speaking = {
         "language": voice_language(Path(given["config"]), given["language"]),
         "backend": given["speech"],
         "rate": given["speech_rate"],
         "tones": given["tones"],
     }
-    speech = node(given, "speech", speaking, [])
-    started = [speech, *brought_to_active(guidance), *brought_to_active(perception)]
+    nodes = [
+        node(given, "speech", speaking, []),
+        node(given, "guidance", {**active, "language": given["language"]}, []),
+        node(given, "perception", looking, list(topics.remappings)),
+    ]
     if is_true(given["haptics"]):
-        started.append(node(given, "haptics", {}, []))
+        nodes.append(node(given, "haptics", {}, []))
     if given["record"]:
         kept = {"folder": given["record"], "image_transport": transport}
-        started.append(node(given, "recorder", kept, list(topics.remappings)))
+        nodes.append(node(given, "recorder", kept, list(topics.remappings)))
     if given["hand"] != "none":
-        source = {"source": given["hand"], "image_transport": transport}
-        started += brought_to_active(node(given, "hand", source, list(topics.remappings)))
-    return started
+        source = {**active, "source": given["hand"], "image_transport": transport}
+        nodes.append(node(given, "hand", source, list(topics.remappings)))
+    ended = [OnProcessExit(target_action=started, on_exit=end_without) for started in nodes]
+    return [*map(RegisterEventHandler, ended), *nodes]
+
+
+def end_without(event: ProcessExited, context: LaunchContext) -> list[Entity]:
+    """The launch ends with a node that cannot start; one that died is started again."""
+    if event.returncode != CANNOT_START:
+        return []
+    reason = f"{event.action.node_executable} could not start: its log says why"
+    return [LogInfo(msg=reason), EmitEvent(event=Shutdown(reason=reason))]
 
 
 def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: list[tuple[str, str]]) -> Node:
-    kind = Node if name in ("speech", "haptics", "recorder") or "build_only" in chosen else LifecycleNode
     logger = ".".join([*filter(None, given["namespace"].split("/")), name])
-    return kind(
+    return Node(
         package="shelfhelp",
         executable=f"{name}_node",
         name=name,
@@ -97,7 +108,7 @@ def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: l
         parameters=[
             given["config"],
             {
-                key: yaml.safe_load(value) if key in ("rate", "tones", "build_only") else value
+                key: yaml.safe_load(value) if key in ("rate", "tones", "autostart", "build_only") else value
                 for key, value in chosen.items()
                 if value
             },
@@ -105,6 +116,8 @@ def node(given: dict[str, str], name: str, chosen: dict[str, str], remappings: l
         ],
         remappings=remappings,
         arguments=["--ros-args", "--log-level", f"{logger}:={given['log_level']}"],
+        respawn="build_only" not in chosen,
+        respawn_delay=1.0,
     )
 
 
@@ -117,27 +130,3 @@ def builder(given: dict[str, str], chosen: dict[str, str]) -> list[Entity]:
 
 def is_true(text: str) -> bool:
     return text.lower() in ("true", "1", "yes")
-
-
-def brought_to_active(lifecycle_node: LifecycleNode) -> list[Entity]:
-    """The node, configured once it runs and activated once it is configured; without it the launch ends."""
-
-    def change(transition: int) -> EmitEvent:
-        return EmitEvent(
-            event=ChangeState(lifecycle_node_matcher=matches_action(lifecycle_node), transition_id=transition)
-        )
-
-    def on(begin: str, end: str, *actions: Entity) -> RegisterEventHandler:
-        return RegisterEventHandler(
-            OnStateTransition(
-                target_lifecycle_node=lifecycle_node, start_state=begin, goal_state=end, entities=list(actions)
-            )
-        )
-
-    failed = f"{lifecycle_node.node_executable} could not be configured: its log says why"
-    return [
-        on("configuring", "inactive", change(Transition.TRANSITION_ACTIVATE)),
-        on("configuring", "unconfigured", LogInfo(msg=failed), EmitEvent(event=Shutdown(reason=failed))),
-        lifecycle_node,
-        change(Transition.TRANSITION_CONFIGURE),
-    ]

@@ -39,5 +39,7 @@ def simulate(context: LaunchContext) -> list[Entity]:
             output="screen",
             parameters=[{**parameters, "hand": given["show_hand"].lower() in ("true", "1", "yes")}],
             remappings=[("instruction", "spoken")],
+            respawn=True,
+            respawn_delay=1.0,
         )
     ]

@@ -25,7 +25,7 @@ from shelfhelp_ros.guidance.settings import GuidanceSettings
 from shelfhelp_ros.nodes import conversions
 from shelfhelp_ros.nodes.find_product import FindProductServer
 from shelfhelp_ros.nodes.health import Health
-from shelfhelp_ros.nodes.lifecycle import ManagedNode
+from shelfhelp_ros.nodes.lifecycle import AUTOSTART, ManagedNode
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
 from shelfhelp_ros.nodes.quality_of_service import CAMERA, RESULT, STATE, WORDS, adjustable
 from shelfhelp_ros.nodes.running import run
@@ -53,6 +53,7 @@ GUIDE_SETTINGS = tuple(
     _units() if entry.name == "units" else _from_field(entry) for entry in dataclasses.fields(GuidanceSettings)
 )
 SETTINGS = (
+    AUTOSTART,
     Setting("language", "en", "language of the phrases: a file of config/phrases", fixed=True),
     Setting("phrases", "", "phrase file to use in place of the language's", fixed=True),
     Setting("tick_rate", 20.0, "how often the guide looks at the clock, hertz", 10.0, 100.0, fixed=True),

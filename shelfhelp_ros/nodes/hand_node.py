@@ -20,7 +20,7 @@ from shelfhelp_ros.nodes.frame_matching import FrameMatcher
 from shelfhelp_ros.nodes.frame_statistics import FrameStatistics
 from shelfhelp_ros.nodes.hand_diagnostics import HandWatch, hand_diagnostics
 from shelfhelp_ros.nodes.health import Health
-from shelfhelp_ros.nodes.lifecycle import ManagedNode
+from shelfhelp_ros.nodes.lifecycle import AUTOSTART, ManagedNode
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
 from shelfhelp_ros.nodes.quality_of_service import RESULT, adjustable
 from shelfhelp_ros.nodes.running import run
@@ -34,6 +34,7 @@ SOURCES = ("mediapipe", "aruco")
 _DEFAULTS = HandSettings()
 _MARKER = MarkerSettings()
 SETTINGS = (
+    AUTOSTART,
     Setting(
         "source", "mediapipe", "what finds the hand: its looks, or a marker on the wrist", choices=SOURCES, fixed=True
     ),

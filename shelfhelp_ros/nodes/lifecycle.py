@@ -10,9 +10,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from shelfhelp_ros.errors import ShelfHelpError
 from shelfhelp_ros.nodes.beside import answer_beside
+from shelfhelp_ros.nodes.parameters import Setting
 
 E = TypeVar("E")
 _CHANGE_STATE = "/change_state"
+#: A node that is started anew after it died cannot be brought to active from outside before the graph has forgotten
+#: the dead one, which takes up to 20 s: a request may go to that one's service.
+AUTOSTART = Setting("autostart", False, "go to active by itself, as the launch files have it", fixed=True)
 
 
 class ManagedNode(LifecycleNode):

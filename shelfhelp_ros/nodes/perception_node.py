@@ -30,7 +30,7 @@ from shelfhelp_ros.nodes.frame_matching import FrameMatcher
 from shelfhelp_ros.nodes.frame_statistics import FrameStatistics
 from shelfhelp_ros.nodes.health import Health
 from shelfhelp_ros.nodes.image_conversion import fill_colour
-from shelfhelp_ros.nodes.lifecycle import ManagedNode
+from shelfhelp_ros.nodes.lifecycle import AUTOSTART, ManagedNode
 from shelfhelp_ros.nodes.markers import to_markers
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
 from shelfhelp_ros.nodes.precedence import give_way
@@ -47,6 +47,7 @@ from shelfhelp_ros.sightings import TargetSighting as Sighting
 
 _DEFAULTS = PipelineSettings()
 SETTINGS = (
+    AUTOSTART,
     Setting(
         "models", "", "folder with detector.onnx and encoder.onnx; empty: the ones that come with shelfhelp", fixed=True
     ),

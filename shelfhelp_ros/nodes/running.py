@@ -21,10 +21,13 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from shelfhelp_ros.errors import ShelfHelpError
+from shelfhelp_ros.nodes.lifecycle import AUTOSTART
 from shelfhelp_ros.nodes.memory import keep_memory_of_images
 from shelfhelp_ros.nodes.transport import make_room_for_images
 
 N = TypeVar("N", bound=Node)
+#: How a node ends that worked and then could not go on: EX_SOFTWARE. One that cannot start ends with 1.
+INTERNAL_ERROR = 70
 # For measurements.
 EXECUTOR_VARIABLE = "SHELFHELP_EXECUTOR"
 EXECUTORS = ("single", "multi", "events")
@@ -118,7 +121,7 @@ class Crew:
         except Exception as error:
             if not self._stopping.is_set():
                 node.get_logger().fatal(f"stopped by an internal error: {type(error).__name__}: {error}")
-                self.stop(1)
+                self.stop(INTERNAL_ERROR)
 
 
 def _executor(context: Context | None) -> Any:
@@ -170,14 +173,19 @@ def stopped_by_signals(crew: Crew) -> Iterator[None]:
 
 
 def run(make_node: Callable[[], Node]) -> NoReturn:
-    """The ``main`` of a node's executable: make it, spin it until a signal, exit. Wrong input is one line, status 1."""
+    """The ``main`` of a node's executable: make it, spin it until a signal, exit. Wrong input is one line, status 1.
+
+    A lifecycle node goes to active by itself when its parameter ``autostart`` says so.
+    """
     status = 0
     try:
         with ros():
             crew = Crew()
             with stopped_by_signals(crew):
                 try:
-                    crew.add(make_node())
+                    node = crew.add(make_node())
+                    if node.get_parameter_or(AUTOSTART.name).value:
+                        crew.activate()
                     status = crew.wait() or 0
                 finally:
                     crew.close()

@@ -69,6 +69,26 @@ def test_an_executable_with_a_wrong_parameter_says_so_in_one_line(ros_domain: in
     assert re.fullmatch(rf"shelfhelp: error: parameter {wrong} of node \w+ has to be .*\n", err)
 
 
+def test_a_lifecycle_node_goes_to_active_by_itself_where_it_is_told_to(
+    graph: Graph, tiny_models: Path, tmp_path: Path
+) -> None:
+    """As the launch files start it; one that cannot ends with the reason instead of waiting for somebody."""
+    seen, camera = graph.listen(ProductArray, "products"), graph.camera()
+    code = "from shelfhelp_ros.nodes.perception_node import main; main()"
+    places = ["-p", "autostart:=true", "-p", f"catalogue:={tmp_path / 'catalogue.db'}", "-p"]
+    with started("-c", code, "--ros-args", *places, f"models:={tiny_models}") as process:
+        seen.wait_for(lambda m: len(m.products) == len(SHELF), lambda: camera.show(SHELF))
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    with started("-c", code, "--ros-args", *places, f"models:={tmp_path / 'nowhere'}") as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.fullmatch(
+        r"shelfhelp: error: perception did not start: .*detector.onnx is missing.*", err.splitlines()[-1]
+    )
+
+
 def test_without_ros_the_message_says_what_to_do(tmp_path: Path) -> None:
     """On a machine without rclpy the command explains itself."""
     (tmp_path / "rclpy.py").write_text("raise ImportError('No module named rclpy')")

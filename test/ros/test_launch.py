@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -107,6 +109,7 @@ def test_assist_brings_the_nodes_to_active_and_ends_cleanly(graph: Graph, tiny_m
     [
         ("models:=/nowhere", "/nowhere/detector.onnx is missing"),
         ("camera:=not a name", "neither a camera of config/cameras"),
+        ("speech_rate:=7", "80 to 600"),
     ],
 )
 def test_a_wrong_argument_ends_the_launch_with_the_reason(tmp_path: Path, argument: str, says: str) -> None:
@@ -114,7 +117,48 @@ def test_a_wrong_argument_ends_the_launch_with_the_reason(tmp_path: Path, argume
     log = tmp_path / "log"
     with launched("assist.launch.py", log, "speech:=text", argument) as process:
         process.wait(60)
-    assert says in log.read_text()
+    text = log.read_text()
+    assert says in text
+    assert text.count("process started") in (0, 3), "started again for nothing"
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_node_that_is_killed_is_active_again(graph: Graph, tiny_models: Path, tmp_path: Path) -> None:
+    """Each in turn, and all end with the launch."""
+    log = tmp_path / "log"
+    with launched("assist.launch.py", log, *places(tiny_models, tmp_path)) as process:
+        for name in ("perception", "guidance"):
+            until(lambda name=name: state_of(graph, name) == "active", what=f"{name} being active")
+            before = started_as(log, name)
+            os.kill(before[-1], signal.SIGKILL)
+            until(lambda name=name, before=before: len(started_as(log, name)) > len(before), what=f"another {name}")
+            until(lambda name=name: state_of(graph, name) == "active", what=f"{name} being active")
+    text = log.read_text()
+    assert process.returncode == 0, text
+    assert text.count("process has finished cleanly") == 3, text
+    assert "Traceback" not in text
+
+
+def started_as(log: Path, name: str) -> list[int]:
+    """The process ids of a node, in the order of its starts."""
+    return [
+        int(pid) for pid in re.findall(rf"\[{name}_node-\d+\]: process started with pid \[(\d+)\]", log.read_text())
+    ]
+
+
+def state_of(graph: Graph, name: str) -> str:
+    """The state of a lifecycle node, asked anew; empty where nobody answers, as one that was killed."""
+    client = graph.node.create_client(GetState, f"{name}/get_state")
+    try:
+        client.wait_for_service(1.0)
+        future = client.call_async(GetState.Request())
+        for _ in range(10):
+            if future.done():
+                return str(future.result().current_state.label)
+            time.sleep(0.1)
+        return ""
+    finally:
+        graph.node.destroy_client(client)
 
 
 @pytest.mark.usefixtures("installed")
