@@ -22,6 +22,7 @@ REQUIRED: Mapping[str, frozenset[str]] = {
     **dict.fromkeys(("start", "done", "found_before", "absent"), frozenset({"name"})),
     **{f"done_{like}": frozenset({"name"}) for like in ("alike", "larger", "smaller")},
     **dict.fromkeys(("contact", "no_target", "stopped", "stale", "hand_lost", "waiting_for_camera"), frozenset()),
+    "restarting": frozenset(),
     **{f"turn.{side}.{size}": frozenset() for side in _SIDES for size in ("little", "plain", "far")},
     **{f"move.{way}.known": frozenset({"distance"}) for way in (*_SIDES, "forward", "back")},
     **{f"move.{way}.unknown": frozenset() for way in (*_SIDES, "forward", "back")},
@@ -119,6 +120,13 @@ class Phrases:
         if not isinstance(raw, dict):
             raise ShelfHelpError(f"{file} is not a phrase file: it has to hold keys with texts")
         return cls(raw, str(file))
+
+    @classmethod
+    def of_voice(cls, language: str) -> Phrases:
+        """The phrases for a voice of ``language``, such as pt-br; English where there are none."""
+        spoken = language.lower().split("-")[0]
+        installed = (config_folder() / "phrases" / f"{spoken}.yaml").is_file()
+        return cls.load(spoken if installed else "en")
 
     def say(self, key: str, **values: object) -> str:
         """The text of ``key`` with its words filled in, beginning with a capital letter."""

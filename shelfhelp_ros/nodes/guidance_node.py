@@ -27,7 +27,7 @@ from shelfhelp_ros.nodes.find_product import FindProductServer
 from shelfhelp_ros.nodes.health import Health
 from shelfhelp_ros.nodes.lifecycle import AUTOSTART, ManagedNode
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
-from shelfhelp_ros.nodes.quality_of_service import CAMERA, RESULT, STATE, WORDS, adjustable
+from shelfhelp_ros.nodes.quality_of_service import CAMERA, LIVING_STATE, RESULT, STATE, WORDS, adjustable
 from shelfhelp_ros.nodes.running import run
 from shelfhelp_ros.sightings import Sightings
 
@@ -142,8 +142,9 @@ class GuidanceNode(ManagedNode):
     def _open_topics(self) -> None:
         publisher = self.create_lifecycle_publisher(InstructionMessage, "instruction", **adjustable(WORDS))
         self._instructions = self.keep(publisher, self.destroy_lifecycle_publisher)
-        # Latched: a perception node that was restarted learns from it what it was looking for.
-        wanted = self.create_lifecycle_publisher(String, "wanted", **adjustable(STATE))
+        # Latched: a perception node that was restarted learns from it what it was looking for, and the voice hears from
+        # it when this node dies in a search.
+        wanted = self.create_lifecycle_publisher(String, "wanted", **adjustable(LIVING_STATE))
         self._wanted = self.keep(wanted, self.destroy_lifecycle_publisher)
         for kind, topic, callback, quality in (
             (TargetSighting, "target", self._on_target, WORDS),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
-from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 #: Camera streams: a lost frame is not asked for again, and only the newest waits.
@@ -17,6 +19,14 @@ RESULT = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 WORDS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 #: A state that late listeners have to learn.
 STATE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+#: The same, of which listeners also learn within two seconds that who tells it has died.
+LIVING_STATE = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    liveliness=LivelinessPolicy.AUTOMATIC,
+    liveliness_lease_duration=Duration(seconds=2),
+)
 
 
 def adjustable(quality: QoSProfile) -> dict[str, Any]:
@@ -24,6 +34,5 @@ def adjustable(quality: QoSProfile) -> dict[str, Any]:
 
     The parameters are ROS's own, such as ``qos_overrides./target.subscription.reliability: best_effort``.
     """
-    own = QoSProfile(depth=quality.depth, reliability=quality.reliability, durability=quality.durability)
     kinds = (QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
-    return {"qos_profile": own, "qos_overriding_options": QoSOverridingOptions(kinds)}
+    return {"qos_profile": copy(quality), "qos_overriding_options": QoSOverridingOptions(kinds)}

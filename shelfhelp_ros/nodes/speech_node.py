@@ -16,7 +16,10 @@ from shelfhelp_ros.feedback.tones import SAMPLE_HZ, Tones
 from shelfhelp_ros.feedback.voice import VoiceFailure, VoiceSettings
 from shelfhelp_ros.feedback.way import Way
 from shelfhelp_ros.guidance.instruction import Urgency
-from shelfhelp_ros.nodes.conversions import from_time
+from shelfhelp_ros.guidance.phases import Phase
+from shelfhelp_ros.guidance.phrases import Phrases
+from shelfhelp_ros.nodes.conversions import from_time, to_time
+from shelfhelp_ros.nodes.guidance_watch import GuidanceWatch
 from shelfhelp_ros.nodes.health import Health
 from shelfhelp_ros.nodes.parameters import Parameters, Setting, Value
 from shelfhelp_ros.nodes.quality_of_service import STATE, WORDS, adjustable
@@ -43,6 +46,9 @@ SETTINGS = (
     Setting("tones", False, "tones beside the words: pitch, side and tempo tell where the product is", fixed=True),
     Setting("wav_folder", "", "write WAV files into this folder instead of using the sound device", fixed=True),
 )
+
+# For so long it is worth saying that guidance has died; by then the next one speaks for itself.
+_HOLDS_NS = 3_000_000_000
 
 
 class SpeechNode(Node):
@@ -78,6 +84,8 @@ class SpeechNode(Node):
         if self.parameters["tones"]:
             self._tones = self._open_tones(wav_folder)
         self.create_subscription(Instruction, "instruction", self._on_instruction, **adjustable(WORDS))
+        self._restarting = Phrases.of_voice(self.parameters["language"]).say("restarting")
+        self.watch = GuidanceWatch(self, self._on_death_of_guidance)
         self._opened = self.speaker.kind
         self._health = Health(self, self._complaint)
         self.get_logger().info(f"speaking through {self._opened}")
@@ -118,6 +126,15 @@ class SpeechNode(Node):
     def _on_instruction(self, message: Instruction) -> None:
         urgency = Urgency(min(message.urgency, Urgency.STOP))
         self.speaker.say(message.text, lambda: self._in_time(message), urgency)
+
+    def _on_death_of_guidance(self) -> None:
+        """Say in its place that there are no directions now; the tones fall silent with it."""
+        self.get_logger().error("guidance has died in the middle of a search")
+        self.way.on_phase(Phase.STALE)
+        now_ns = self.now_ns
+        message = Instruction(phase=Phase.STALE.value, text=self._restarting, urgency=Urgency.HIGH)
+        message.header.stamp, message.valid_until = to_time(now_ns), to_time(now_ns + _HOLDS_NS)
+        self._on_instruction(message)
 
     def _in_time(self, message: Instruction) -> bool:
         """Asked at the last moment before the first word."""

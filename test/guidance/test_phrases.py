@@ -97,6 +97,14 @@ def test_a_file_that_is_no_phrase_file(tmp_path, text, match):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("voice", "language"), [("de", "de"), ("pt-br", "pt"), ("en-gb", "en"), ("", "en"), ("tlh", "en"), ("../de", "en")]
+)
+def test_the_phrases_of_a_voice(voice, language):
+    """A voice has more languages than there are phrase files."""
+    assert Phrases.of_voice(voice).language == language
+
+
 def test_missing_files_and_languages(tmp_path):
     """The error names the file that was looked for."""
     with pytest.raises(ShelfHelpError, match=r"tlh\.yaml is missing"):
