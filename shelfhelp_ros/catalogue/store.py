@@ -378,9 +378,11 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError):  # of a text in the file, or of SQLite's complaint that quotes it
+    told = " ".join(str(error).split())
+    text = told.lower()
+    # Of a text in the file, or of SQLite's complaint that quotes it.
+    if isinstance(error, UnicodeDecodeError) or "could not decode" in text:
         return _DAMAGED
-    text = str(error).lower()
     if "locked" in text or "busy" in text:
         return "is being written by another program; try again in a moment"
     if "readonly" in text or "read-only" in text:
@@ -389,4 +391,4 @@ def _reason(error: Exception) -> str:
         return "cannot grow because the disk is full; free some space and try again"
     if "not a database" in text or "malformed" in text or "no such table" in text or "no such column" in text:
         return _DAMAGED
-    return f"cannot be used ({error}); check the path and its permissions, or name another with --catalogue"
+    return f"cannot be used ({told}); check the path and its permissions, or name another with --catalogue"

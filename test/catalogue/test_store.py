@@ -255,6 +255,16 @@ def test_damaged_file(tmp_path):
         catalogue.list()
 
 
+def test_a_name_that_is_no_text(catalogue):
+    """SQLite quotes what it cannot read, line breaks and all; a person reads one sentence."""
+    catalogue.add("Tea", [photo()], ENCODER)
+    with catalogue._transaction() as connection:
+        connection.execute("UPDATE products SET name = CAST(x'54ff0a65' AS TEXT)")
+    with pytest.raises(ShelfHelpError, match=r"is damaged; move it away") as refused:
+        catalogue.list()
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("side", [0, 9_000, 60_000])
 def test_a_crop_that_claims_any_size(catalogue, side):
     """A stored picture of a few bytes that claims billions of pixels is one sentence too."""
