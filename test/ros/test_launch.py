@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,8 +22,10 @@ pytest.importorskip("ros2launch", reason="ros2launch comes with a ROS installati
 
 from drawn_shelf import draw_shelf
 from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import GetParameters
+from rclpy.parameter import parameter_value_to_python
 from ros_graph import FRAME, LENS, Graph, photo_of, until
-from shelfhelp_interfaces.msg import ProductArray, TargetSighting
+from shelfhelp_interfaces.msg import Instruction, ProductArray, TargetSighting
 
 from shelfhelp_ros.catalogue.enrolment import enrol
 from shelfhelp_ros.catalogue.store import Catalogue
@@ -32,6 +34,7 @@ from shelfhelp_ros.perception.encoder import Encoder
 from shelfhelp_ros.sightings import Frame
 from shelfhelp_ros.simulation.bag import START_NS, BagSettings, write_bag
 
+RESTARTING = "Hold still, I have to start again."
 SHELF = [1, 2, 3, 4, 5, 6, 7, 8]
 ROS2 = "import sys; from ros2cli.cli import main; sys.exit(main(argv=sys.argv[1:]))"
 
@@ -123,20 +126,78 @@ def test_a_wrong_argument_ends_the_launch_with_the_reason(tmp_path: Path, argume
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_node_that_is_killed_is_active_again(graph: Graph, tiny_models: Path, tmp_path: Path) -> None:
-    """Each in turn, and all end with the launch."""
+def test_a_search_goes_on_when_its_nodes_are_killed(graph: Graph, tiny_models: Path, tmp_path: Path) -> None:
+    """The person hears of each death, each node is active again by itself, and all end with the launch."""
     log = tmp_path / "log"
+    enrol_pack_three(tiny_models, tmp_path)
+    heard, client, camera = graph.listen(Instruction, "spoken"), graph.client(), graph.camera()
+
+    def hears(wanted: Callable[[Instruction], bool]) -> None:
+        heard.wait_for(wanted, lambda: camera.show(SHELF))
+
     with launched("assist.launch.py", log, *places(tiny_models, tmp_path)) as process:
-        for name in ("perception", "guidance"):
-            until(lambda name=name: state_of(graph, name) == "active", what=f"{name} being active")
+        client.wait_for_assistant()
+        until(lambda: heard.messages, lambda: client.set_target("Pack three"), "the first words")
+        for name, told in (("perception", "Hold still, I lost the camera."), ("guidance", RESTARTING)):
+            hears(lambda said: bool(said.axis))
+            heard.messages.clear()
             before = started_as(log, name)
             os.kill(before[-1], signal.SIGKILL)
+            hears(lambda said, told=told: said.text == told)
             until(lambda name=name, before=before: len(started_as(log, name)) > len(before), what=f"another {name}")
             until(lambda name=name: state_of(graph, name) == "active", what=f"{name} being active")
+            hears(lambda said: said.text == "Looking for Pack three.")
     text = log.read_text()
     assert process.returncode == 0, text
     assert text.count("process has finished cleanly") == 3, text
     assert "Traceback" not in text
+
+
+@pytest.mark.usefixtures("installed")
+def test_arguments_reach_the_nodes(graph: Graph, tiny_models: Path, tmp_path: Path) -> None:
+    """Many at once: what was given, where it belongs and of the type that the node declares."""
+    log, record = tmp_path / "log", tmp_path / "2024"
+    chosen = ["confirm:=cautious", "backend:=cpu", "language:=de", "speech_rate:=300", "tones:=true", "haptics:=true"]
+    more = ["hand:=aruco", f"record:={record}", "image_transport:=compressed", "namespace:=walker", "camera:=/camera"]
+    wanted: dict[str, dict[str, object]] = {
+        "perception": {"confirm": "cautious", "backend": "cpu", "models": str(tiny_models)},
+        "guidance": {"language": "de", "autostart": True},
+        "speech": {"language": "de", "backend": "text", "rate": 300, "tones": True},
+        "hand": {"source": "aruco", "image_transport": "compressed"},
+        "recorder": {"folder": str(record), "image_transport": "compressed"},
+        "haptics": {"use_sim_time": False},
+    }
+    seen, camera = graph.listen(ProductArray, "walker/products"), graph.camera()
+    with launched("assist.launch.py", log, *places(tiny_models, tmp_path), *chosen, *more) as process:
+        seen.wait_for(lambda m: len(m.products) == len(SHELF), lambda: camera.show(SHELF, compressed=True))
+        for node, values in wanted.items():
+            assert parameters_of(graph, f"walker/{node}", list(values)) == list(values.values())
+        for node in ("guidance", "hand"):
+            until(lambda node=node: state_of(graph, f"walker/{node}") == "active", what=f"{node} being active")
+    text = log.read_text()
+    assert process.returncode == 0, text
+    assert text.count("process has finished cleanly") == len(wanted), text
+    assert "Traceback" not in text
+
+
+@pytest.mark.usefixtures("installed", "ros_domain")
+def test_build_only_ends_once_it_is_built(tiny_models: Path, tmp_path: Path) -> None:
+    """It is no node that died: nothing is started again."""
+    log = tmp_path / "log"
+    with launched("assist.launch.py", log, *places(tiny_models, tmp_path), "build_only:=true") as process:
+        process.wait(60)
+    text = log.read_text()
+    assert "build_only: the networks are ready to run on" in text
+    assert text.count("process started") == 1, text
+
+
+def parameters_of(graph: Graph, node: str, names: list[str]) -> list[object]:
+    """The values that a node has for parameters."""
+    client = graph.node.create_client(GetParameters, f"{node}/get_parameters")
+    until(client.service_is_ready, what=f"the parameters of {node}")
+    future = client.call_async(GetParameters.Request(names=names))
+    until(future.done, what=f"an answer of {node}")
+    return [parameter_value_to_python(value) for value in future.result().values]
 
 
 def started_as(log: Path, name: str) -> list[int]:
