@@ -24,18 +24,32 @@ class GuidanceWatch:
     """
 
     def __init__(self, node: Node, on_death: Callable[[], object]) -> None:
-        self._on_death = on_death
+        self._node, self._on_death = node, on_death
         self.wanted = ""
         callbacks = SubscriptionEventCallbacks(liveliness=self._on_liveliness)
         quality = adjustable(LIVING_STATE)
-        node.create_subscription(String, "wanted", self._on_wanted, event_callbacks=callbacks, **quality)
+        self._subscription = node.create_subscription(
+            String, "wanted", self._on_wanted, event_callbacks=callbacks, **quality
+        )
 
     def _on_wanted(self, message: String) -> None:
         self.wanted = message.data
 
     def _on_liveliness(self, change: Any) -> None:
-        died = change.not_alive_count_change > 0
+        died = change.not_alive_count_change > 0 and not self._beside()
         if died or change.alive_count_change < 0:
             wanted, self.wanted = self.wanted, ""
             if died and wanted:
                 self._on_death()
+
+    def _beside(self) -> bool:
+        """Whether guidance is in this process: it cannot die alone then, and Fast DDS does not tell that it lives."""
+        topic, own = self._subscription.topic_name, (self._node.get_namespace(), self._node.get_name())
+        listeners = self._node.get_subscriptions_info_by_topic(topic)
+        ours = [_process(one) for one in listeners if (one.node_namespace, one.node_name) == own]
+        return any(_process(one) in ours for one in self._node.get_publishers_info_by_topic(topic))
+
+
+def _process(endpoint: Any) -> bytes:
+    """The part of an endpoint's id that those of one process share (DDS: the participant's)."""
+    return bytes(endpoint.endpoint_gid[:12])

@@ -166,6 +166,19 @@ def test_who_ends_guidance_hears_nothing_of_it(graph: Graph, tiny_models: Path) 
         assert RESTARTING not in [said.text for said in heard.messages]
 
 
+def test_guidance_in_the_process_of_the_voice_does_not_seem_dead(graph: Graph, tiny_models: Path) -> None:
+    """Nothing new may be wanted for minutes, and within one process the middleware does not tell that it lives."""
+    graph.perception(tiny_models)
+    guidance, voice = graph.guidance(), graph.add(SpeechNode, ros={"backend": "text", "language": "de"})
+    heard, client = graph.listen(Instruction, "spoken"), graph.client()
+    client.enrol_product("Pack three", [photo_of(3)])
+    client.set_target("Pack three")
+    until(lambda: voice.watch.wanted, what="word of what is looked for")
+    time.sleep(NOTICED_S)
+    assert guidance.is_active
+    assert RESTARTING not in [said.text for said in heard.messages]
+
+
 def test_a_search_that_was_stopped_does_not_come_back(graph: Graph, tiny_models: Path) -> None:
     """Who said stop, and then has perception started anew, hears nothing more of it."""
     guidance, perception = graph.guidance(), graph.perception(tiny_models)
