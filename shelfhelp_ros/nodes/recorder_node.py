@@ -79,7 +79,8 @@ class RecorderNode(Node):
         self.create_subscription(Instruction, "instruction", self._on_instruction, **adjustable(WORDS))
         self.create_service(Trigger, "save_recording", self._on_save)
         self._health = Health(self, lambda: self._complaint)
-        self._writer, self._writing = ThreadPoolExecutor(1, "recorder_writer", give_way), False
+        # Its thread is begun by the worker, and so gives way as that does.
+        self._writer, self._writing = ThreadPoolExecutor(1, "recorder_writer"), False
         self._worker = threading.Thread(target=self._work, name="recorder_worker", daemon=True)
         self._worker.start()
 
