@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -10,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,10 @@ import yaml
 from shelfhelp_ros.errors import ShelfHelpError
 
 Row = dict[str, object]
+WARM_UP_SECONDS = 3.0
+# So often it is looked whether the first answer has come.
+FIRST_SECONDS = 0.2
+SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,6 @@ class Run:
         return path
 
 
-WARM_UP_SECONDS = 3.0
-# So often it is looked whether the first answer has come.
-FIRST_SECONDS = 0.2
-SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
-
-
 @click.command(name="bench")
 @click.option("--size", "sizes", multiple=True, type=click.Choice(list(SIZES)), help="Image sizes.  [default: all]")
 @click.option("--products", "counts", multiple=True, type=int, help="Products in view.  [default: 10 30 100]")
@@ -63,7 +61,7 @@ SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
     "executors",
     multiple=True,
     type=click.Choice(("single", "multi", "events")),
-    help="What spins the nodes that need one thread; several take turns.  [default: single]",
+    help="What spins the nodes; several take turns.  [default: single]",
 )
 @click.option(
     "--threads",
@@ -117,7 +115,8 @@ def command(
                 found = measure_gpu(models, Path(folder), SIZES[size], count)
                 tables["gpu"] += [{"size": size, "in view": count, **row} for row in found]
                 continue
-            runs = [Run(*chosen) for chosen in product(executors or ("",), threads or (0,))] * repeats if ros else []
+            chosen = itertools.product(executors or ("",), threads or (0,))
+            runs = [Run(*one) for one in chosen] * repeats if ros else []
             measured = measure_case(size, count, models, Path(folder), seconds, rate, runs, peer)
             for name, rows in measured.items():
                 tables[name] += rows

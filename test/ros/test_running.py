@@ -26,6 +26,12 @@ from shelfhelp_ros.nodes.beside import MOST_WAITING, ActionBeside, answer_beside
 from shelfhelp_ros.nodes.running import EXECUTOR_VARIABLE, EXECUTORS
 
 
+@pytest.fixture(params=EXECUTORS)
+def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes are spun by each executor in turn."""
+    monkeypatch.setenv(EXECUTOR_VARIABLE, request.param)
+
+
 class Restless(Node):
     """Opens and destroys topics and timers in its own callbacks, as a lifecycle node does when it is cleaned up."""
 
@@ -49,12 +55,9 @@ class Restless(Node):
             self.rounds += 1
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
-def test_what_a_callback_destroys_does_not_stop_its_node(
-    graph: Graph, monkeypatch: pytest.MonkeyPatch, executor: str
-) -> None:
+@pytest.mark.usefixtures("executor")
+def test_what_a_callback_destroys_does_not_stop_its_node(graph: Graph) -> None:
     """The executor may be about to wait for what a cleanup destroys; the node has to answer all the same afterwards."""
-    monkeypatch.setenv(EXECUTOR_VARIABLE, executor)
     node = graph.add(Restless)
     until(lambda: node.rounds >= 60 or graph.crew.wait(0) is not None, what="60 rounds")
     assert graph.crew.wait(0) is None
@@ -90,12 +93,9 @@ class Slow(Node):
         self._pool.shutdown()
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
-def test_a_service_answered_beside_keeps_nothing_waiting(
-    graph: Graph, monkeypatch: pytest.MonkeyPatch, executor: str
-) -> None:
+@pytest.mark.usefixtures("executor")
+def test_a_service_answered_beside_keeps_nothing_waiting(graph: Graph) -> None:
     """The node's timer goes on while an answer takes long, and each of two askers gets theirs."""
-    monkeypatch.setenv(EXECUTOR_VARIABLE, executor)
     node = graph.add(Slow)
     client = graph.node.create_client(Trigger, "think")
     until(client.service_is_ready, what="the service")
@@ -135,12 +135,9 @@ def test_a_flood_of_requests_is_not_kept(graph: Graph) -> None:
     until(lambda: any(answer.success for answer in answers), ask_anew, "an answer as ever")
 
 
-@pytest.mark.parametrize("executor", EXECUTORS)
-def test_an_action_followed_beside_keeps_nothing_waiting(
-    graph: Graph, monkeypatch: pytest.MonkeyPatch, executor: str
-) -> None:
+@pytest.mark.usefixtures("executor")
+def test_an_action_followed_beside_keeps_nothing_waiting(graph: Graph) -> None:
     """The node's timer goes on while a goal is followed, and who asked gets the result."""
-    monkeypatch.setenv(EXECUTOR_VARIABLE, executor)
     node = graph.add(Slow)
     client = ActionClient(graph.node, FindProduct, "search")
     assert client.wait_for_server(20.0)
